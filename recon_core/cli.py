@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verbs of `recon`: parse, call, print. No logic lives here; heavy modules are imported inside each verb."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import __version__
+from .errors import ReconError
+
+app = typer.Typer(
+    name="recon",
+    help="Reconstruct 3D objects from single images with models trained on your own renders.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; a ReconError becomes one line on stderr and its exit status."""
+    try:
+        app()
+    except ReconError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
