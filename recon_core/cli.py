@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verbs of `recon`: parse, call, print. No logic lives here; heavy modules are imported inside each verb."""
+"""The verbs of `recon`: parse, call, print. No logic here; heavy modules are imported inside each verb."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,6 +32,24 @@ def _root(
     ] = False,
 ) -> None:
     pass
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Look whether this machine can run everything; exit status 1, with what to do, when it cannot."""
+    from . import doctor as examination
+
+    checks = examination.examine()
+    colours = {"ok": "green", "missing": "red", "low": "yellow"}
+    report = (
+        examination.as_json(checks)
+        if as_json
+        else examination.as_text(checks, lambda text, state: typer.style(text, fg=colours.get(state)))
+    )
+    typer.echo(report)
+    raise typer.Exit(0 if examination.succeeded(checks) else 1)
 
 
 def main() -> None:
