@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import json
 import struct
-import zlib
 
 import numpy as np
+from png import encode_png
 
 from .materials import Material
 from .mesh import Mesh, Model, Part, join
@@ -141,7 +141,7 @@ class _Writer:
         key = id(material.texture)
         if key not in self._textures:
             assert material.texture is not None
-            view = self._view(png_bytes(material.texture), None)
+            view = self._view(encode_png(material.texture), None)
             self._textures[key] = len(self.images)
             image = {
                 "name": f"{material.kind}_{len(self.images)}",
@@ -160,22 +160,6 @@ class _Writer:
         self.views.append(view if target is None else {**view, "target": target})
         self.data += payload + b"\0" * (-len(payload) % 4)
         return len(self.views) - 1
-
-
-def png_bytes(pixels: np.ndarray) -> bytes:
-    """(H,W,3) uint8 as a PNG file."""
-    height, width = pixels.shape[:2]
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], 1)
-    chunks = [
-        (b"IHDR", struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows.tobytes(), 6)),
-        (b"IEND", b""),
-    ]
-    body = b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + body
 
 
 def _linear(srgb: float) -> float:

@@ -132,25 +132,51 @@ def loft(
     return skin(np.stack([np.asarray(s, float) for s in sections]), loop, uv, grain)
 
 
-def sheet(grid: np.ndarray, thickness: float | np.ndarray, steps: int = 3) -> Mesh:
+def sheet(
+    grid: np.ndarray,
+    thickness: float | np.ndarray,
+    steps: int = 3,
+    normals: np.ndarray | None = None,
+    flat_rows: Sequence[int] = (),
+) -> Mesh:
     """Bent panel: mid-surface grid (R,C,3) with a thickness (metres, scalar or (R,C)) and round edges.
 
     Curved backs, moulded shells, saddle seats. The outline is the grid's border; bend or round the grid
-    itself (see squircle_grid). uv follows rows (v) and columns (u) in metres.
+    itself (see squircle_grid). uv follows rows (v) and columns (u) in metres. flat_rows: 0 and/or -1, end
+    rows that are cut flat because another sheet goes on there; see split_sheet.
     """
     grid = np.asarray(grid, float)
     rows, cols = grid.shape[:2]
-    across, along = _gradient(grid, 1), _gradient(grid, 0)
-    normal = _unit(np.cross(across, along))
+    normal = sheet_normals(grid) if normals is None else normals
     half = np.broadcast_to(np.asarray(thickness, float) / 2, (rows, cols))[..., None]
     front, back = (grid + normal * half).reshape(-1, 3), (grid - normal * half).reshape(-1, 3)
     border = _border(rows, cols)
     outward = _unit(_border_outward(grid, normal, border))
+    for row in flat_rows:
+        _cut_flat(outward, border, grid, row % rows)
     mid, lift = grid.reshape(-1, 3)[border], half.reshape(-1, 1)[border]
     theta = TAU / 2 * np.arange(1, steps) / steps
     rim = [mid + lift * (np.cos(t) * normal.reshape(-1, 3)[border] + np.sin(t) * outward) for t in theta]
     vertices = np.concatenate([front, back, *rim])
     return _sheet_mesh(vertices, grid, border, steps).outward()
+
+
+def split_sheet(grid: np.ndarray, thickness: float, rows: Sequence[int], steps: int = 3) -> list[Mesh]:
+    """A sheet cut into closed pieces that meet without a gap or a ridge at the given grid rows."""
+    grid = np.asarray(grid, float)
+    normals = sheet_normals(grid)
+    ends = [0, *rows, len(grid) - 1]
+    pieces = []
+    for first, last in zip(ends, ends[1:]):
+        flat = [r for r, inner in ((0, first > 0), (-1, last < len(grid) - 1)) if inner]
+        cut = slice(first, last + 1)
+        pieces.append(sheet(grid[cut], thickness, steps, normals[cut], flat))
+    return pieces
+
+
+def sheet_normals(grid: np.ndarray) -> np.ndarray:
+    """(R,C,3) unit normals of a grid surface (R,C,3): columns cross rows."""
+    return _unit(np.cross(np.gradient(grid, axis=1), np.gradient(grid, axis=0)))
 
 
 def squircle_grid(width: float, height: float, roundness: float, rows: int = 9, cols: int = 9) -> np.ndarray:
@@ -233,8 +259,13 @@ def _corner(before: np.ndarray, here: np.ndarray, after: np.ndarray, bevel: floa
     return (1 - t) ** 2 * start + 2 * t * (1 - t) * here + t**2 * end
 
 
-def _gradient(grid: np.ndarray, axis: int) -> np.ndarray:
-    return np.gradient(grid, axis=axis)
+def _cut_flat(outward: np.ndarray, border: np.ndarray, grid: np.ndarray, row: int) -> None:
+    """Change `outward` so that the rim along one row does not bulge; its two corners bulge sideways."""
+    cols = grid.shape[1]
+    for k in np.flatnonzero(border // cols == row):
+        col = border[k] % cols
+        side = {0: grid[row, 0] - grid[row, 1], cols - 1: grid[row, -1] - grid[row, -2]}.get(col)
+        outward[k] = 0.0 if side is None else _unit(side)
 
 
 def _border(rows: int, cols: int) -> np.ndarray:

@@ -64,7 +64,10 @@ def sample_surface(model: Model, parts: list[str], count: int, rng: Rng) -> Samp
         triangle, weights = _random_places(area, int(missing * 1.35) + 64, rng)
         xyz = (p[triangle] * weights[..., None]).sum(1)
         probe = xyz + HIDDEN_STEP * normal[triangle]
-        seen = ~_inside_another(probe, owner[triangle], p, cross, owner, len(model.parts))
+        near = _near_another(probe, owner[triangle], [part.mesh for part in model.parts])
+        seen = np.ones(len(xyz), bool)
+        own = owner[triangle[near]]
+        seen[near] = ~_inside_another(probe[near], own, p, cross, owner, len(model.parts))
         kept.append((triangle[seen], weights[seen], xyz[seen]))
         missing -= int(seen.sum())
         if missing <= 0:
@@ -94,6 +97,17 @@ def _random_places(area: np.ndarray, count: int, rng: Rng) -> tuple[np.ndarray, 
     triangle = np.minimum(np.searchsorted(total, draws[0] * total[-1], side="right"), len(area) - 1)
     root = np.sqrt(draws[1])
     return triangle, np.stack([1 - root, root * (1 - draws[2]), root * draws[2]], -1)
+
+
+def _near_another(points: np.ndarray, owner: np.ndarray, meshes: list[Mesh]) -> np.ndarray:
+    """Indices of the points that lie in the bounding box of a body other than their own."""
+    near = np.zeros(len(points), bool)
+    x, y, z = np.ascontiguousarray(points.T)
+    for k, mesh in enumerate(meshes):
+        low, high = mesh.bounds()
+        inside = (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1]) & (z > low[2]) & (z < high[2])
+        near |= inside & (owner != k)
+    return np.flatnonzero(near)
 
 
 def _inside_another(points, owner, p, cross, triangle_owner, bodies: int) -> np.ndarray:
