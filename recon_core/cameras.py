@@ -54,7 +54,13 @@ class Cameras:
         """Return the same cameras for an image of another size (pixels)."""
         sx, sy = width / self.width, height / self.height
         return replace(
-            self, fx=self.fx * sx, fy=self.fy * sy, cx=self.cx * sx, cy=self.cy * sy, width=width, height=height
+            self,
+            fx=self.fx * sx,
+            fy=self.fy * sy,
+            cx=self.cx * sx,
+            cy=self.cy * sy,
+            width=width,
+            height=height,
         )
 
     def warped(self, scale: torch.Tensor, shift_px: torch.Tensor) -> "Cameras":
@@ -89,7 +95,13 @@ def pinhole(world_to_cam: torch.Tensor, size: int, focal_widths: float = DEFAULT
     """Square cameras with the centre in the middle; focal_widths is the focal length over the image width."""
     ones = world_to_cam.new_ones(world_to_cam.shape[0])
     return Cameras(
-        world_to_cam, ones * focal_widths * size, ones * focal_widths * size, ones * size / 2, ones * size / 2, size, size
+        world_to_cam,
+        ones * focal_widths * size,
+        ones * focal_widths * size,
+        ones * size / 2,
+        ones * size / 2,
+        size,
+        size,
     )
 
 
@@ -140,16 +152,16 @@ def from_transforms(transforms: dict[str, Any]) -> Cameras:
         frames = transforms["frames"]
         poses = torch.tensor([frame["transform_matrix"] for frame in frames], dtype=torch.float64)
         pick = {
-            key: torch.tensor([float(frame.get(key, transforms[key])) for frame in frames], dtype=torch.float64)
+            key: torch.tensor(
+                [float(frame.get(key, transforms[key])) for frame in frames], dtype=torch.float64
+            )
             for key in ("fl_x", "fl_y", "cx", "cy")
         }
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"transforms.json has no usable cameras: {error!r}.") from error
     if poses.shape[1:] != (4, 4) or not torch.isfinite(poses).all():
         raise InputError(f"transform_matrix must be finite 4x4 matrices, got shape {tuple(poses.shape)}.")
-    return Cameras(
-        camera_to_world(poses), pick["fl_x"], pick["fl_y"], pick["cx"], pick["cy"], width, height
-    )
+    return Cameras(camera_to_world(poses), pick["fl_x"], pick["fl_y"], pick["cx"], pick["cy"], width, height)
 
 
 def quaternion_to_matrix(wxyz: torch.Tensor) -> torch.Tensor:
@@ -203,7 +215,12 @@ def rotation_angle_deg(first: torch.Tensor, second: torch.Tensor) -> torch.Tenso
 
 def rotation_about_z(angle_rad: torch.Tensor) -> torch.Tensor:
     """Rotations (...,3,3) about +Z."""
-    cos, sin, zero, one = angle_rad.cos(), angle_rad.sin(), torch.zeros_like(angle_rad), torch.ones_like(angle_rad)
+    cos, sin, zero, one = (
+        angle_rad.cos(),
+        angle_rad.sin(),
+        torch.zeros_like(angle_rad),
+        torch.ones_like(angle_rad),
+    )
     rows = (cos, -sin, zero, sin, cos, zero, zero, zero, one)
     return torch.stack(rows, -1).reshape(*angle_rad.shape, 3, 3)
 

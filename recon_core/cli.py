@@ -52,6 +52,37 @@ def doctor(
     raise typer.Exit(0 if examination.succeeded(checks) else 1)
 
 
+@app.command()
+def train(
+    recipe: Annotated[
+        str | None, typer.Argument(help="Recipe: a YAML file, or the name of a shipped one (splat, ...).")
+    ] = None,
+    data: Annotated[Path, typer.Option("--data", help="Dataset folder (from `recon render`).")] = Path("dataset"),
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Run folder. [default: outputs/DATA/RECIPE/TIME]")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a value of the recipe: --set optim.lr=0.001")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option("--resume", help="Go on with this run folder.")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. [default: all]")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+) -> None:
+    """Train a model from masks (and colours and parts) of rendered views. Ctrl-C saves before it stops."""
+    from .training.start import TrainRequest, describe, start_training
+
+    request = TrainRequest(data, recipe, out, tuple(overrides or ()), resume, device, threads)
+    if dry_run:
+        typer.echo(describe(request))
+        return
+    finished = start_training(request)
+    typer.echo(f"{'Stopped' if finished.interrupted else 'Finished'} at step {finished.step}: {finished.run}")
+    if finished.interrupted:
+        typer.echo(f"Go on with: recon train --data {data} --resume {finished.run}")
+        raise typer.Exit(130)
+
+
 def main() -> None:
     """Run the command line; a ReconError becomes one line on stderr and its exit status."""
     try:

@@ -13,6 +13,4 @@ def resource_dir(name: str) -> Path:
     for folder in (_PACKAGE / "_bundled" / name, _PACKAGE.parent / name):
         if folder.is_dir():
             return folder
-    raise MissingDependency(
-        f"The folder {name!r} is missing beside {_PACKAGE}. Reinstall the package, or work in a full checkout."
-    )
+    raise MissingDependency(f"The folder {name!r} is missing beside {_PACKAGE}. Reinstall the package.")

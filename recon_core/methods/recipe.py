@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A method is a recipe: network, pose source, supervision terms and optimisation, composed by YAML."""
+
+import contextlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from ..data.augment import AugmentConfig
+from ..errors import ConfigError
+from ..resources import resource_dir
+from .config import Config, explain, nearest
+from .network import ModelConfig
+from .terms import Term
+
+
+class KnownPose(Config):
+    """The dataset's cameras are used as they are."""
+
+    kind: Literal["known"] = "known"
+
+    @property
+    def hypotheses(self) -> int:
+        """Number of pose branches."""
+        return 0
+
+
+class RegressedPose(Config):
+    """One pose per image, learnt from masks."""
+
+    kind: Literal["regressed"] = "regressed"
+    distance: Annotated[float, Field(gt=0)] = 2.0
+    """Distance of the camera to the object's centre, in object diagonals."""
+
+    @property
+    def hypotheses(self) -> int:
+        """Number of pose branches."""
+        return 1
+
+
+class EnsemblePose(Config):
+    """K hypotheses per image; the one with the least loss learns, and a student imitates it (DPC)."""
+
+    kind: Literal["ensemble"] = "ensemble"
+    hypotheses: Annotated[int, Field(ge=2, le=64)] = 4
+    student_weight: Annotated[float, Field(ge=0)] = 1.0
+    distance: Annotated[float, Field(gt=0)] = 2.0
+    """Distance of the camera to the object's centre, in object diagonals."""
+    student_from: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the run after which the student starts to learn."""
+
+
+Pose = Annotated[KnownPose | RegressedPose | EnsemblePose, Field(discriminator="kind")]
+
+
+class OptimConfig(Config):
+    """Optimiser, length and batch."""
+
+    kind: Literal["adam"] = "adam"
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    """Peak learning rate; a linear warm-up leads to it and a cosine down from it."""
+    lr_end: Annotated[float, Field(gt=0, le=1)] = 0.02
+    """Learning rate at the end, as a share of the peak."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.02
+    """Share of the run that warms up."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    clip: Annotated[float, Field(gt=0)] | None = 1.0
+    """Largest gradient norm."""
+    steps: Annotated[int, Field(ge=1)] = 3000
+    objects: Annotated[int, Field(ge=1)] = 16
+    """Objects per step."""
+    views: Annotated[int, Field(ge=1)] = 4
+    """Supervised views per object and step; the first of them is the input."""
+
+
+class DataConfig(Config):
+    """What is read from the dataset, and at which size."""
+
+    mask_size: Annotated[int, Field(ge=16, le=1024)] = 64
+    """Width of the supervision images in pixels."""
+    margin: Annotated[float, Field(ge=1, le=3)] = 1.15
+    """Side of the input crop over the larger side of the mask's box."""
+    augment: AugmentConfig = AugmentConfig()
+
+
+class LogConfig(Config):
+    """How often things are written, in steps."""
+
+    metrics: Annotated[int, Field(ge=1)] = 20
+    samples: Annotated[int, Field(ge=1)] = 500
+    validation: Annotated[int, Field(ge=1)] = 500
+    checkpoint: Annotated[int, Field(ge=1)] = 500
+    keep: Annotated[int, Field(ge=1)] = 2
+    """Checkpoints kept."""
+
+
+class Recipe(Config):
+    """A whole run."""
+
+    name: str = "splat"
+    seed: int = 0
+    model: ModelConfig = ModelConfig()
+    pose: Pose = KnownPose()
+    terms: Annotated[tuple[Term, ...], Field(min_length=1)]
+    optim: OptimConfig = OptimConfig()
+    data: DataConfig = DataConfig()
+    log: LogConfig = LogConfig()
+
+    @model_validator(mode="after")
+    def _heads_fit_terms(self) -> "Recipe":
+        needs = {"splat_color": "color", "splat_parts": "parts"}
+        for term in self.terms:
+            head = needs.get(term.kind)
+            if head and head not in self.model.heads:
+                raise ValueError(f"the term {term.kind} needs the head {head!r} in model.heads")
+        return self
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """The image passes that the terms compare with."""
+        kinds = {term.kind for term in self.terms}
+        wanted = {"splat_color": "images", "splat_parts": "parts"}
+        return ("masks", *(name for kind, name in wanted.items() if kind in kinds))
+
+
+def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe (a path, or the name of a shipped one), apply `a.b=value` overrides, validate.
+
+    Raises ConfigError that names the key and the nearest valid one.
+    """
+    raw = _read_yaml(_find(path))
+    if "extends" in raw:
+        base = _read_yaml(_find(path).parent / str(raw.pop("extends")))
+        if "extends" in base:
+            raise ConfigError(
+                f"{path}: 'extends' goes one level deep; the base must not extend another recipe."
+            )
+        raw = _merge(base, raw)
+    for override in overrides or []:
+        _apply_override(raw, override)
+    return validate_recipe(raw, str(path))
+
+
+def validate_recipe(raw: dict[str, Any], origin: str) -> Recipe:
+    """Validate a raw mapping; raise ConfigError with one line per fault."""
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{origin} is not a valid recipe:\n{explain(error, Recipe)}") from None
+
+
+def _find(path: str | Path) -> Path:
+    path = Path(path)
+    if path.is_file():
+        return path
+    shipped = resource_dir("configs")
+    for candidate in (shipped / path.name, shipped / f"{path.name}.yaml"):
+        if candidate.is_file():
+            return candidate
+    names = sorted(p.stem for p in shipped.glob("*.yaml"))
+    raise ConfigError(f"No recipe {str(path)!r}. {nearest(path.stem, names)}")
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Cannot read the recipe {path}: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} must be a mapping (key: value), got {type(raw).__name__}.")
+    return raw
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Deep-merge mappings; lists and scalars replace. A change of `kind` replaces the whole mapping."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        same_kind = (
+            isinstance(value, dict)
+            and isinstance(old, dict)
+            and ("kind" not in value or value.get("kind") == old.get("kind"))
+        )
+        merged[key] = _merge(old, value) if same_kind and isinstance(old, dict) else value
+    return merged
+
+
+def _apply_override(raw: dict[str, Any], override: str) -> None:
+    """Set one dotted key, as in `terms.0.weight=2`; the value is parsed as YAML."""
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"--set {override!r}: expected key=value, for example --set optim.lr=0.001.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override!r}: the value is not valid YAML: {error}") from None
+    # YAML 1.1 reads 1e-3 as text; a bare number is what was meant.
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    target: Any = raw
+    *parents, last = key.strip().split(".")
+    for part in parents:
+        target = _child(target, part, override)
+    if isinstance(target, list):
+        target[_index(target, last, override)] = value
+    else:
+        target[last] = value
+
+
+def _child(target: Any, part: str, override: str) -> Any:
+    if isinstance(target, list):
+        return target[_index(target, part, override)]
+    child = target.setdefault(part, {})
+    if not isinstance(child, dict | list):
+        raise ConfigError(f"--set {override!r}: {part!r} is a value, not a group of keys.")
+    return child
+
+
+def _index(target: list[Any], part: str, override: str) -> int:
+    if part.isdigit() and int(part) < len(target):
+        return int(part)
+    raise ConfigError(f"--set {override!r}: {part!r} is not an index from 0 to {len(target) - 1}.")

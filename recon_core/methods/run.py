@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trained run, loaded for use: crops in, points and poses out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from ..cameras import quaternion_to_matrix
+from ..data.augment import compose_input
+from ..errors import CheckpointError, InputError
+from ..io.weights import read_json
+from ..pointcloud import Points
+from ..training.checkpoints import latest_checkpoint, load_weights
+from .network import Network
+from .recipe import KnownPose, Recipe, validate_recipe
+
+
+@dataclass
+class Prediction:
+    """Points (B,N,...) in the model's canonical frame and rotations (B,3,3) canonical to camera, where learnt."""
+
+    points: Points
+    rotation: torch.Tensor | None
+
+
+@dataclass
+class LoadedRun:
+    """A network with its recipe and card."""
+
+    network: Network
+    config: Recipe
+    card: dict[str, Any]
+    device: torch.device
+    folder: Path
+
+    @property
+    def input_size(self) -> int:
+        """Width and height in pixels of the crops that predict takes."""
+        return self.config.model.image_size
+
+    @property
+    def margin(self) -> float:
+        """Side of the crop over the larger side of the mask's box, as in training."""
+        return self.config.data.margin
+
+    @property
+    def pose_is_learnt(self) -> bool:
+        """Whether predictions carry a rotation, in a canonical frame of the model's own."""
+        return not isinstance(self.config.pose, KnownPose)
+
+    @torch.inference_mode()
+    def predict(self, rgba_crops: np.ndarray, batch: int = 64) -> Prediction:
+        """Predict from straight-alpha crops (B,S,S,4) uint8; raises InputError when the shape is wrong."""
+        size = self.input_size
+        if rgba_crops.ndim != 4 or rgba_crops.shape[1:] != (size, size, 4) or rgba_crops.dtype != np.uint8:
+            raise InputError(
+                f"predict expects uint8 crops (B,{size},{size},4), got {rgba_crops.dtype} {rgba_crops.shape}."
+            )
+        chunks = [self._predict(rgba_crops[i : i + batch]) for i in range(0, len(rgba_crops), batch)]
+        fields = zip(*((c.xyz, c.opacity, c.color, c.part_logits) for c, _ in chunks))
+        points = Points(*(None if values[0] is None else torch.cat(values) for values in fields))
+        if chunks[0][1] is None:
+            return Prediction(points, None)
+        return Prediction(points, quaternion_to_matrix(torch.cat([q for _, q in chunks])))
+
+    def _predict(self, crops: np.ndarray) -> tuple[Points, torch.Tensor | None]:
+        pixels = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device).permute(0, 3, 1, 2)
+        return self.network(compose_input(pixels.float() / 255))
+
+
+def load_run(run: str | Path, device: str = "auto") -> LoadedRun:
+    """Load a run folder (or one of its checkpoints); raises CheckpointError when it is not one."""
+    run = Path(run)
+    checkpoint = run if (run / "weights.safetensors").is_file() else latest_checkpoint(run)
+    folder = checkpoint.parent.parent
+    recipe = read_run_recipe(folder)
+    card = read_json(checkpoint / "card.json")
+    target = pick_device(device)
+    network = Network(recipe.model, len(card.get("parts", [])), recipe.pose.hypotheses)
+    load_weights(network, checkpoint)
+    return LoadedRun(network.to(target).eval(), recipe, card, target, folder)
+
+
+def read_run_recipe(folder: Path) -> Recipe:
+    """The resolved recipe that a run folder keeps; raises CheckpointError when there is none."""
+    path = folder / "config.yaml"
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise CheckpointError(
+            f"{folder} has no config.yaml. Expected a folder that `recon train` wrote."
+        ) from None
+    except yaml.YAMLError as error:
+        raise CheckpointError(f"{path} is not valid YAML ({error}).") from None
+    if not isinstance(raw, dict):
+        raise CheckpointError(f"{path} must be a mapping.")
+    return validate_recipe(raw, str(path))
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name out of auto, cpu, cuda, cuda:N; raises InputError when it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"Unknown device {name!r}. Valid: auto, cpu, cuda, cuda:N.") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch sees no CUDA device. Use --device cpu or auto.")
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"Device {name!r} is not supported. Valid: auto, cpu, cuda, cuda:N.")
+    return device

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop of every recipe."""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from tqdm import tqdm
+
+from ..errors import TrainingError
+from ..methods.network import Network
+from ..methods.recipe import OptimConfig, Recipe
+from .batches import draw_batch
+from .checkpoints import TrainState, list_checkpoints, restore, save_checkpoint
+from .interrupt import StopRequest
+from .logs import RunLog
+from .run_folder import RunFolder
+from .samples import write_samples
+from .step import StepInput, StepOutput, run_step
+from .validation import validate
+from .viewsets import TrainingData
+
+
+class StepModule(nn.Module):
+    """The network with its recipe, so that one forward call is one step (and data-parallel wrappers see it)."""
+
+    def __init__(self, network: Network, recipe: Recipe) -> None:
+        super().__init__()
+        self.network, self.recipe = network, recipe
+
+    def forward(self, batch: StepInput, progress: float) -> StepOutput:
+        """Run one step."""
+        return run_step(self.network, batch, self.recipe, progress)
+
+
+@dataclass
+class Finished:
+    """How a call of `train` ended."""
+
+    run: Path
+    step: int
+    interrupted: bool
+
+
+def train(
+    recipe: Recipe, data: TrainingData, run: RunFolder, fabric: Fabric, resume: Path | None
+) -> Finished:
+    """Train to the recipe's last step, or until Ctrl-C; raises TrainingError when a loss is not finite."""
+    network = build_network(recipe, data.parts)
+    state = TrainState(
+        network, make_optimizer(network, recipe.optim), torch.Generator().manual_seed(recipe.seed)
+    )
+    if resume is not None:
+        restore(state, resume)
+    model, optimizer = fabric.setup(StepModule(network, recipe), state.optimizer)
+    log = RunLog(run, recipe, first_step=state.step)
+    with (
+        StopRequest() as stop,
+        log,
+        tqdm(
+            total=recipe.optim.steps,
+            initial=state.step,
+            unit="step",
+            desc=recipe.name,
+            dynamic_ncols=True,
+            mininterval=0.5,
+        ) as bar,
+    ):
+        while state.step < recipe.optim.steps and not stop:
+            started = time.process_time()
+            progress = state.step / recipe.optim.steps
+            set_learning_rate(optimizer, recipe.optim, progress)
+            batch = draw_batch(data.train, recipe, state.generator, fabric.device)
+            output = model(batch, progress)
+            require_finite(output, state.step, run)
+            optimizer.zero_grad()
+            fabric.backward(output.total)
+            if recipe.optim.clip is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), recipe.optim.clip)
+            optimizer.step()
+            state.step += 1
+            state.cpu_s += time.process_time() - started
+            log.step(state, output, bar)
+            if due(state.step, recipe.log.samples, recipe):
+                write_samples(
+                    network, data.val, recipe, run.samples / f"step-{state.step:07d}.png", fabric.device
+                )
+            if due(state.step, recipe.log.validation, recipe):
+                log.validation(state, validate(network, data.val, recipe, fabric.device))
+            if due(state.step, recipe.log.checkpoint, recipe) or stop:
+                save_checkpoint(run.folder, state, run.card(recipe, data, state), recipe.log.keep)
+    return Finished(run.folder, state.step, bool(stop))
+
+
+def build_network(recipe: Recipe, parts: int) -> Network:
+    """A network with weights that depend on the recipe's seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return Network(recipe.model, parts, recipe.pose.hypotheses)
+
+
+def make_optimizer(network: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """Adam with decoupled weight decay; one kernel for all tensors."""
+    return torch.optim.AdamW(
+        network.parameters(), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
+    )
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, config: OptimConfig, progress: float) -> None:
+    """Linear warm-up, then half a cosine down to lr * lr_end."""
+    if progress < config.warmup:
+        share = 0.05 + 0.95 * progress / config.warmup
+    else:
+        done = (progress - config.warmup) / (1 - config.warmup)
+        share = config.lr_end + (1 - config.lr_end) * 0.5 * (1 + math.cos(math.pi * done))
+    for group in optimizer.param_groups:
+        group["lr"] = config.lr * share
+
+
+def due(step: int, every: int, recipe: Recipe) -> bool:
+    """Whether something on a schedule happens after this many steps; always after the last."""
+    return step % every == 0 or step == recipe.optim.steps
+
+
+def require_finite(output: StepOutput, step: int, run: RunFolder) -> None:
+    """Raise TrainingError that names the step, the terms and the last good checkpoint."""
+    bad = [name for name, value in output.terms.items() if not bool(torch.isfinite(value))]
+    if not bad:
+        return
+    kept = list_checkpoints(run.folder)
+    advice = f"The last good checkpoint is {kept[-1]}" if kept else "There is no checkpoint yet"
+    raise TrainingError(
+        f"Step {step}: the loss is not finite in the term {', '.join(bad)}. {advice}; "
+        "try a lower optim.lr or a larger final sigma_px."
+    )

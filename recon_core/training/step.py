@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One training step of any recipe: images and views in, weighted terms out."""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..cameras import Cameras
+from ..methods.network import Network
+from ..methods.recipe import EnsemblePose, KnownPose, Recipe, RegressedPose
+from ..methods.terms import Views
+from ..models.pose import pose_matrices, quaternion_distance
+from ..pointcloud import Points
+
+
+@dataclass
+class StepInput:
+    """A batch on the device: inputs (B,V,4,S,S) (or (B,1,...) when only the first view is encoded) and views."""
+
+    inputs: torch.Tensor
+    views: Views
+
+
+@dataclass
+class StepOutput:
+    """Weighted terms, each a scalar; what was predicted, and the views with the cameras that were used."""
+
+    terms: dict[str, torch.Tensor]
+    points: Points
+    views: Views
+    winners: torch.Tensor | None = None  # (B*V,) index of the winning hypothesis
+
+    @property
+    def total(self) -> torch.Tensor:
+        """The loss."""
+        return torch.stack(list(self.terms.values())).sum()
+
+
+def run_step(network: Network, batch: StepInput, recipe: Recipe, progress: float) -> StepOutput:
+    """Predict, pose, render and compare; gradients reach the winning hypothesis alone."""
+    batch_size, encoded = batch.inputs.shape[:2]
+    features = network.encoder(batch.inputs.flatten(0, 1))  # (B*E, F)
+    points = network.decoder(features.view(batch_size, encoded, -1)[:, 0])
+    views, terms, winners = _posed(network, features, points, batch.views, recipe, progress)
+    for index, term in enumerate(recipe.terms):
+        name = term.kind if f"{term.kind}" not in terms else f"{term.kind}.{index}"
+        terms[name] = term.weight * term.evaluate(points, views, progress).mean()
+    return StepOutput(terms, points, views, winners)
+
+
+def _posed(
+    network: Network, features: torch.Tensor, points: Points, views: Views, recipe: Recipe, progress: float
+) -> tuple[Views, dict[str, torch.Tensor], torch.Tensor | None]:
+    """The views with the cameras of the recipe's pose source, and that source's own terms."""
+    pose = recipe.pose
+    if isinstance(pose, KnownPose):
+        return views, {}, None
+    assert network.pose is not None
+    quaternions = network.pose.hypotheses(features)  # (B*V, K, 4)
+    if isinstance(pose, RegressedPose):
+        return _with_poses(views, quaternions[:, 0], pose.distance), {}, None
+    winners = _best_hypothesis(quaternions, points, views, recipe, pose, progress)
+    best = quaternions[torch.arange(len(winners), device=winners.device), winners]  # (B*V, 4)
+    terms: dict[str, torch.Tensor] = {}
+    if network.pose.student is not None and progress >= pose.student_from:
+        distance = quaternion_distance(best.detach(), network.pose.student(features))
+        terms["student"] = pose.student_weight * distance.mean()
+    return _with_poses(views, best, pose.distance), terms, winners
+
+
+@torch.no_grad()
+def _best_hypothesis(
+    quaternions: torch.Tensor,
+    points: Points,
+    views: Views,
+    recipe: Recipe,
+    pose: EnsemblePose,
+    progress: float,
+) -> torch.Tensor:
+    """Index (B*V,) of the hypothesis with the least first term; rendered without gradient."""
+    term = recipe.terms[0]
+    losses = [
+        term.evaluate(points, _with_poses(views, quaternions[:, k], pose.distance), progress).flatten()
+        for k in range(pose.hypotheses)
+    ]
+    return torch.stack(losses, 1).argmin(1)
+
+
+def _with_poses(views: Views, quaternion: torch.Tensor, distance: float) -> Views:
+    """The same views seen from predicted poses; the lens stays the dataset's."""
+    cameras: Cameras = replace(views.cameras, world_to_cam=pose_matrices(quaternion, distance))
+    return replace(views, cameras=cameras)
+
+
+def use_predicted_poses(network: Network, batch: StepInput, recipe: Recipe) -> tuple[Points, Views]:
+    """Points and views as at test time: known cameras, or the poses that the student (or only branch) gives."""
+    features = network.encoder(batch.inputs.flatten(0, 1))
+    points = network.decoder(features.view(*batch.inputs.shape[:2], -1)[:, 0])
+    if network.pose is None or isinstance(recipe.pose, KnownPose):
+        return points, batch.views
+    return points, _with_poses(batch.views, network.pose(features), recipe.pose.distance)

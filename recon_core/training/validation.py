@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Validation without 3D supervision: how well the prediction from one view covers the other views' masks."""
+
+import torch
+
+from ..data.viewset import ViewSet
+from ..losses.silhouette import silhouette_loss
+from ..methods.network import Network
+from ..methods.recipe import KnownPose, Recipe
+from ..methods.terms import SplatMask
+from .batches import fixed_batch
+from .step import StepInput, use_predicted_poses
+
+_MAX_OBJECTS = 64
+
+
+@torch.no_grad()
+def validate(network: Network, viewset: ViewSet, recipe: Recipe, device: torch.device) -> dict[str, float]:
+    """Mask IoU and loss of the first objects of a view set, masks at the final sigma.
+
+    With known poses the input view is left out; with learnt poses every view is posed by the student.
+    """
+    network.eval()
+    batch = fixed_batch(viewset, recipe, _MAX_OBJECTS, recipe.optim.views + 1, device)
+    coverage, target = render_masks(network, batch, recipe)
+    network.train()
+    if isinstance(recipe.pose, KnownPose):
+        coverage, target = coverage[:, 1:], target[:, 1:]
+    hard = (coverage > 0.5).float()
+    iou = 1 - silhouette_loss(hard, (target > 0.5).float(), "iou")
+    return {"mask_iou": float(iou.mean()), "mask_l2": float(silhouette_loss(coverage, target, "l2").mean())}
+
+
+def render_masks(network: Network, batch: StepInput, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
+    """Predicted coverage and target masks (B,V,H,W), as at test time."""
+    points, views = use_predicted_poses(network, batch, recipe)
+    term = next((term for term in recipe.terms if isinstance(term, SplatMask)), SplatMask())
+    return term.render(points, views, 1.0), views.masks

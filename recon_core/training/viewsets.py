@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The splits that training reads, from the decoded cache."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..data.cache import load_views
+from ..data.viewset import ViewSet
+from ..errors import DatasetError
+from ..methods.recipe import Recipe
+
+_CACHE_PASS = {"masks": "mask", "images": "image", "parts": "parts"}
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Views of the training and validation objects."""
+
+    root: Path
+    train: ViewSet
+    val: ViewSet
+    part_names: list[str]
+
+    @property
+    def parts(self) -> int:
+        """Number of part classes."""
+        return len(self.part_names)
+
+
+def open_training_data(root: Path, recipe: Recipe) -> TrainingData:
+    """Open (and on the first time build) the caches that a recipe needs; raise DatasetError when they do not fit it."""
+    train, val = (_load(root, split, recipe) for split in ("train", "val"))
+    if len(train) == 0:
+        raise DatasetError(f"{root} has no training objects. Render some with `recon render`.")
+    names = _part_names(train)
+    if "parts" in recipe.model.heads and not names:
+        raise DatasetError(
+            f"{root} has no part labels, but the recipe has the head 'parts'. Use a recipe without."
+        )
+    return TrainingData(root, train, val if len(val) else train, names)
+
+
+def _load(root: Path, split: str, recipe: Recipe) -> ViewSet:
+    passes = tuple(_CACHE_PASS[name] for name in recipe.passes)
+    return load_views(
+        root,
+        split,
+        input_size=recipe.model.image_size,
+        mask_size=recipe.data.mask_size,
+        passes=passes,
+        margin=recipe.data.margin,
+    )
+
+
+def _part_names(viewset: ViewSet) -> list[str]:
+    """Names by id; several categories share the ids, so their names are joined with a slash."""
+    lists = [viewset.part_names.get(category, []) for category in viewset.categories]
+    longest = max((len(names) for names in lists), default=0)
+    return ["/".join(dict.fromkeys(n[i] for n in lists if i < len(n))) for i in range(longest)]
