@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which pixels are the object: by alpha channel, mask file, plain background colour or iterated graph cuts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..errors import ConfigError, InputError
+from ..io.images import LoadedImage, read_image
+
+METHODS = ("auto", "alpha", "border", "grabcut")
+# An object takes between these shares of the picture; outside them the mask is no use to a model.
+MIN_SHARE, MAX_SHARE = 0.001, 0.98
+# Parts that hang apart (a leg behind a gap) are kept when they have this share of the largest one's area.
+KEEP_SHARE = 0.02
+# Estimation runs on a copy with at most this many pixels along the longer side.
+BORDER_SIDE, GRABCUT_SIDE = 640, 224
+_FIX = "Give a mask with --mask FILE, or an image with a transparent background"
+
+
+def find_mask(
+    image: LoadedImage, mask_path: str | Path | None = None, method: str = "auto", name: str = "The image"
+) -> tuple[np.ndarray, str]:
+    """Coverage (H,W) uint8 of the object and a few words on where it came from.
+
+    A mask file wins over everything; then `method`: "alpha" (the file's transparency), "border" (a plain
+    background, by its colour at the border), "grabcut" (estimated from colours), or "auto": the first that
+    applies. Raises InputError, beginning with `name`, when none does or the mask is empty or full.
+    """
+    if method not in METHODS:
+        raise ConfigError(f"Unknown foreground method {method!r}. Expected one of: {', '.join(METHODS)}.")
+    if mask_path is not None:
+        mask, source = _from_file(Path(mask_path), (image.rgba.shape[0], image.rgba.shape[1]))
+        return _checked(mask, f"The mask {mask_path}"), source
+    mask, source = _estimate(image, method, name)
+    return _checked(mask, f"{name}: the foreground found by {source}"), source
+
+
+def _estimate(image: LoadedImage, method: str, name: str) -> tuple[np.ndarray, str]:
+    transparent = has_real_transparency(image)
+    if method == "alpha" and not transparent:
+        state = "is opaque everywhere" if image.has_alpha else "does not exist"
+        raise InputError(f"{name}: the alpha channel {state}. {_FIX}, or use --foreground auto.")
+    if transparent and method in ("auto", "alpha"):
+        return image.rgba[..., 3], "alpha channel"
+    rgb = _over_white(image.rgba)
+    if method != "grabcut":
+        from .plain_background import mask_by_border_color
+
+        mask = _at_scale(mask_by_border_color, rgb, BORDER_SIDE)
+        if mask is not None:
+            return mask, "border colour (plain background)"
+        if method == "border":
+            raise InputError(
+                f"{name}: the background at the border is not plain. {_FIX}, or try --foreground grabcut."
+            )
+    from .grabcut import mask_by_graph_cut
+
+    mask = _at_scale(mask_by_graph_cut, rgb, GRABCUT_SIDE)
+    return (np.zeros(rgb.shape[:2], np.uint8) if mask is None else mask), "graph cut (estimated, check it)"
+
+
+def has_real_transparency(image: LoadedImage) -> bool:
+    """Whether the alpha channel separates something: at least 0.1 % of the pixels are nearly transparent."""
+    return image.has_alpha and float((image.rgba[..., 3] < 32).mean()) >= 0.001
+
+
+def _over_white(rgba: np.ndarray) -> np.ndarray:
+    if (rgba[..., 3] == 255).all():
+        return rgba[..., :3]
+    alpha = rgba[..., 3:].astype(np.float32) / 255
+    return np.rint(rgba[..., :3] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+
+
+def _at_scale(
+    estimate: Callable[[np.ndarray], np.ndarray | None], rgb: np.ndarray, side: int
+) -> np.ndarray | None:
+    """Run an estimator on a copy no larger than `side` and bring its mask (bool) back to (H,W) uint8."""
+    height, width = rgb.shape[:2]
+    scale = min(1.0, side / max(height, width))
+    small = rgb
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BOX, reducing_gap=2.0))
+    mask = estimate(small) if min(small.shape[:2]) >= 8 else None
+    if mask is None:
+        return None
+    from .components import keep_main_components
+
+    return _resized((keep_main_components(mask, KEEP_SHARE) * 255).astype(np.uint8), (height, width))
+
+
+def _resized(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    if mask.shape == shape:
+        return mask
+    return np.asarray(Image.fromarray(mask).resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
+
+
+def _from_file(path: Path, shape: tuple[int, int]) -> tuple[np.ndarray, str]:
+    """Read a mask file: its transparency, else brightness; a colour cut-out by its own plain background."""
+    loaded = read_image(path)
+    mask, how = _mask_of_picture(loaded, path)
+    source = f"mask file {path.name}{how}"
+    if mask.shape != shape:
+        source += f", resized from {mask.shape[1]} x {mask.shape[0]}"
+        if abs(mask.shape[1] * shape[0] / (mask.shape[0] * shape[1]) - 1) > 0.03:
+            source += " (its aspect ratio differs from the image's: is it the mask of this image?)"
+    return _resized(mask, shape), source
+
+
+def _mask_of_picture(loaded: LoadedImage, path: Path) -> tuple[np.ndarray, str]:
+    if has_real_transparency(loaded):
+        return loaded.rgba[..., 3], " (its alpha channel)"
+    rgb = loaded.rgba[..., :3].astype(np.int16)
+    grey = rgb.max(-1) - rgb.min(-1) <= 24
+    if grey.mean() > 0.995:
+        return rgb.mean(-1).round().astype(np.uint8), ""
+    from .plain_background import mask_by_border_color
+
+    mask = _at_scale(mask_by_border_color, loaded.rgba[..., :3], BORDER_SIDE)
+    if mask is None:
+        raise InputError(
+            f"The mask {path} is a colour picture without a plain background. Expected white for the object "
+            "on black, or a cut-out with an alpha channel."
+        )
+    return mask, " (a cut-out; its background by border colour)"
+
+
+def _checked(mask: np.ndarray, name: str) -> np.ndarray:
+    share = float((mask > 127).mean())
+    if share < MIN_SHARE:
+        raise InputError(f"{name} is empty ({share:.2%} of the pixels). Expected an object in it. {_FIX}.")
+    if share > MAX_SHARE:
+        raise InputError(f"{name} is full ({share:.1%} of the pixels). Expected some background. {_FIX}.")
+    return mask
