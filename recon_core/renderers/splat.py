@@ -132,7 +132,7 @@ def _per_point_sigma(
     slabs: int,
     size: Size,
     sigma_px: torch.Tensor,
-    ratio: float = 1.5,
+    ratio: float = 1.3,
 ) -> torch.Tensor:
     """Blur each point by its own sigma (B,N): a mix of two fixed Gaussians, a factor `ratio` apart, of its variance."""
     low, high = float(sigma_px.detach().min()), float(sigma_px.detach().max())
