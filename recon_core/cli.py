@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verbs of `recon`: parse, call, print. No logic here; heavy modules are imported inside each verb."""
 
+import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -81,6 +83,34 @@ def train(
     if finished.interrupted:
         typer.echo(f"Go on with: recon train --data {data} --resume {finished.run}")
         raise typer.Exit(130)
+
+
+@app.command("eval")
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder of `recon train`, or one of its checkpoints.")],
+    data: Annotated[Path, typer.Option("--data", help="Dataset folder (from `recon render`).")] = Path("dataset"),
+    split: Annotated[str, typer.Option("--split", help="Objects to evaluate on: train, val or test.")] = "test",
+    views: Annotated[
+        int | None, typer.Option("--views", help="Use only the first N views of each object as inputs.")
+    ] = None,
+    points: Annotated[int | None, typer.Option("--points", help="True points per object. [default: 4096]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write. [default: RUN/evaluation/SPLIT]")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the HTML report.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json instead of the table.")] = False,
+) -> None:
+    """Score a run on objects it never saw, beside two baselines and the noise floor; write an HTML report."""
+    from .evaluation.evaluate import evaluate_run
+    from .evaluation.table import as_table
+
+    result = evaluate_run(
+        run, data, split, views=views, points=points, device=device, report=report, out=out, progress=not as_json
+    )
+    typer.echo(json.dumps(result, indent=1) if as_json else as_table(result))
+    if not as_json:
+        typer.echo("\n" + "\n".join(f"{name}: {path}" for name, path in result["files"].items()))
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
 import numpy as np
 import torch
 
-from ..data.augment import augment_inputs, compose_input
+from ..data.augment import augment_input, compose_input
 from ..data.viewset import ViewSet, gather_batch, sample_batch
 from ..methods.recipe import KnownPose, Recipe
 from ..methods.terms import Views
@@ -17,7 +17,7 @@ def draw_batch(
     """A random batch; with learnt poses every supervised view is also an input."""
     batch = sample_batch(viewset, recipe.optim.objects, recipe.optim.views, generator, device=device)
     inputs = _inputs(viewset, batch.objects, batch.views, recipe, device)
-    flat = augment_inputs(inputs.flatten(0, 1), recipe.data.augment, generator)
+    flat = augment_input(inputs.flatten(0, 1), recipe.data.augment, generator)
     return StepInput(flat.unflatten(0, inputs.shape[:2]), _views(batch))
 
 

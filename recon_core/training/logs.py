@@ -5,13 +5,13 @@ import json
 import time
 from typing import Any, TextIO
 
+import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from ..methods.recipe import Recipe
 from .checkpoints import TrainState
 from .run_folder import RunFolder
-from .step import StepOutput
 
 
 class RunLog:
@@ -34,13 +34,13 @@ class RunLog:
         self._file.close()
         self._tb.close()
 
-    def step(self, state: TrainState, output: StepOutput, bar: tqdm) -> None:
+    def step(self, state: TrainState, terms: dict[str, torch.Tensor], bar: tqdm) -> None:
         """Advance the bar; on the schedule, write the terms."""
         bar.update(1)
         if state.step % self._every:
             return
         rate = (state.step - self._first) * self._views_per_step / (time.monotonic() - self._started)
-        values = {name: float(value.detach()) for name, value in output.terms.items()}
+        values = {name: float(value.detach()) for name, value in terms.items()}
         values["loss"] = sum(values.values())
         bar.set_postfix_str(f"loss {values['loss']:.4f}, {rate:.0f} views/s{self._validation}", refresh=False)
         self._write("train", state, values | {"views_per_s": round(rate, 1)})

@@ -20,7 +20,7 @@ from .interrupt import StopRequest
 from .logs import RunLog
 from .run_folder import RunFolder
 from .samples import write_samples
-from .step import StepInput, StepOutput, run_step
+from .step import StepInput, run_step
 from .validation import validate
 from .viewsets import TrainingData
 
@@ -32,9 +32,9 @@ class StepModule(nn.Module):
         super().__init__()
         self.network, self.recipe = network, recipe
 
-    def forward(self, batch: StepInput, progress: float) -> StepOutput:
-        """Run one step."""
-        return run_step(self.network, batch, self.recipe, progress)
+    def forward(self, batch: StepInput, progress: float) -> dict[str, torch.Tensor]:
+        """Weighted terms of one step, each a scalar."""
+        return run_step(self.network, batch, self.recipe, progress).terms
 
 
 @dataclass
@@ -75,16 +75,16 @@ def train(
             progress = state.step / recipe.optim.steps
             set_learning_rate(optimizer, recipe.optim, progress)
             batch = draw_batch(data.train, recipe, state.generator, fabric.device)
-            output = model(batch, progress)
-            require_finite(output, state.step, run)
+            terms = model(batch, progress)
+            require_finite(terms, state.step, run)
             optimizer.zero_grad()
-            fabric.backward(output.total)
+            fabric.backward(torch.stack(list(terms.values())).sum())
             if recipe.optim.clip is not None:
                 nn.utils.clip_grad_norm_(network.parameters(), recipe.optim.clip)
             optimizer.step()
             state.step += 1
             state.cpu_s += time.process_time() - started
-            log.step(state, output, bar)
+            log.step(state, terms, bar)
             if due(state.step, recipe.log.samples, recipe):
                 write_samples(
                     network, data.val, recipe, run.samples / f"step-{state.step:07d}.png", fabric.device
@@ -126,9 +126,9 @@ def due(step: int, every: int, recipe: Recipe) -> bool:
     return step % every == 0 or step == recipe.optim.steps
 
 
-def require_finite(output: StepOutput, step: int, run: RunFolder) -> None:
+def require_finite(terms: dict[str, torch.Tensor], step: int, run: RunFolder) -> None:
     """Raise TrainingError that names the step, the terms and the last good checkpoint."""
-    bad = [name for name, value in output.terms.items() if not bool(torch.isfinite(value))]
+    bad = [name for name, value in terms.items() if not bool(torch.isfinite(value))]
     if not bad:
         return
     kept = list_checkpoints(run.folder)

@@ -30,11 +30,6 @@ class StepOutput:
     views: Views
     winners: torch.Tensor | None = None  # (B*V,) index of the winning hypothesis
 
-    @property
-    def total(self) -> torch.Tensor:
-        """The loss."""
-        return torch.stack(list(self.terms.values())).sum()
-
 
 def run_step(network: Network, batch: StepInput, recipe: Recipe, progress: float) -> StepOutput:
     """Predict, pose, render and compare; gradients reach the winning hypothesis alone."""
