@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evaluate a run on a split: the model, two baselines and the noise floor, as JSON, table and report.
+
+As in DPC, a cloud is predicted from each view of each object alone, and every number is a mean over all of
+them. All clouds are judged in the object frame; a model that learnt its poses is first taken there by one
+global rotation.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from .. import __version__
+from ..data.cache import load_views
+from ..data.dataset import Dataset
+from ..data.viewset import ViewSet
+from ..errors import ConfigError, DatasetError
+from ..io.atomic import write_json, write_text
+from ..pointcloud import PointCloud, Points
+from .baselines import Retrieved, mean_shape, retrieve, thinned
+from .canonical import MAX_OBJECTS, MAX_VIEWS, MIN_ASYMMETRIC, Alignment, AlignmentObject, canonical_alignment
+from .predictor import Predictor
+from .scores import METHODS, Scores, describe_metrics
+from .table import as_table
+from .truth import DEFAULT_TRUE_POINTS, MASK_SIZE_PX, Judged, Truth, judge, load_truth, unseen_views
+
+# Objects with pictures in the report; of more, every k-th is shown.
+MAX_EXHIBITS = 60
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """What the report shows of one object: the prediction from its first view."""
+
+    truth: Truth
+    judged: Judged
+    unseen: list[int]
+    values: dict[str, float | None]  # the model's, mean over the object's views
+    retrieval: float | None  # the retrieval baseline's Chamfer sum
+
+
+@dataclass
+class Evaluation:
+    """The result as it stands in metrics.json, and what the report needs besides."""
+
+    result: dict[str, Any]
+    exhibits: list[Exhibit] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Baselines:
+    """The training split as the baselines see it."""
+
+    mean: PointCloud
+    views: ViewSet
+    nearest: Retrieved  # per test object and view, flattened
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """Everything that stays the same from object to object."""
+
+    predictor: Predictor
+    dataset: Dataset
+    test: ViewSet
+    inputs: int  # views per object that are predicted from
+    count: int  # points of a predicted cloud
+    true_points: int  # wanted per object
+    alignment: Alignment | None
+    baselines: _Baselines
+
+
+def evaluate_run(
+    run_dir: str | Path,
+    data: str | Path,
+    split: str = "test",
+    *,
+    views: int | None = None,
+    points: int | None = None,
+    device: str = "auto",
+    report: bool = True,
+    out: str | Path | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Evaluate a run folder on a split; write metrics.json, table.txt and report.html, return the metrics.
+
+    views: only the first so many views of each object as inputs. points: true points per object (4,096).
+    out: by default <run>/evaluation/<split>. Raises ReconErrors for runs and data that cannot be used.
+    """
+    from ..methods.run import load_run
+
+    loaded = load_run(run_dir, device)
+    evaluation = evaluate_predictor(loaded, data, split, views=views, points=points, progress=progress)
+    evaluation.result["run"] = str(run_dir)
+    folder = Path(out) if out is not None else loaded.folder / "evaluation" / split
+    write_evaluation(evaluation, folder, report=report)
+    return evaluation.result
+
+
+def write_evaluation(evaluation: Evaluation, folder: Path, *, report: bool = True) -> None:
+    """Write metrics.json, table.txt and, if asked for, report.html."""
+    files = {"metrics": "metrics.json", "table": "table.txt"} | ({"report": "report.html"} if report else {})
+    evaluation.result["files"] = {name: str(folder / file) for name, file in files.items()}
+    write_json(folder / files["metrics"], evaluation.result)
+    write_text(folder / files["table"], as_table(evaluation.result) + "\n")
+    if report:
+        from .report import render_report
+
+        write_text(folder / files["report"], render_report(evaluation))
+
+
+def evaluate_predictor(
+    predictor: Predictor,
+    data: str | Path,
+    split: str = "test",
+    *,
+    views: int | None = None,
+    points: int | None = None,
+    progress: bool = False,
+) -> Evaluation:
+    """Judge a predictor and the baselines on every object of a split, from each of its (first `views`) views."""
+    start = time.perf_counter()
+    setup = _prepare(predictor, Dataset.open(data), split, views, points, progress)
+    overall = {method: Scores() for method in METHODS}
+    rows, exhibits, truths = [], [], []
+    total = len(setup.test)
+    stride = -(-total // MAX_EXHIBITS)
+    for index in tqdm(range(total), desc=f"evaluating {split}", unit="object", disable=not progress):
+        row, exhibit = _evaluate_object(setup, index, overall)
+        rows.append(row)
+        truths.append((len(exhibit.truth.cloud), len(exhibit.truth.floor)))
+        if index % stride == 0:
+            exhibits.append(exhibit)
+    result = _result(setup, split, overall, rows, np.max(truths, axis=0))
+    result["seconds"] = round(time.perf_counter() - start, 2)
+    return Evaluation(result, sorted(exhibits, key=lambda one: one.values["chamfer_sum"] or 0.0))
+
+
+def _prepare(
+    predictor: Predictor,
+    dataset: Dataset,
+    split: str,
+    views: int | None,
+    points: int | None,
+    progress: bool,
+) -> _Setup:
+    """Load the split, align the model's frame where it has its own, make the baselines."""
+    test = _load(dataset, split, predictor, progress)
+    inputs = _check_counts(test, views, points)
+    alignment = _align(predictor, dataset, progress) if predictor.pose_is_learnt else None
+    count = predictor.predict(np.array(test.inputs[0, :1])).points.xyz.shape[1]
+    baselines = _baselines(predictor, dataset, test, inputs, count, progress)
+    true_points = points or DEFAULT_TRUE_POINTS
+    return _Setup(predictor, dataset, test, inputs, count, true_points, alignment, baselines)
+
+
+def _evaluate_object(setup: _Setup, index: int, overall: dict[str, Scores]) -> tuple[dict[str, Any], Exhibit]:
+    """Count one object for every method; its row, and what the report may show of it."""
+    truth = load_truth(setup.dataset, setup.test, index, setup.count, setup.true_points)
+    local = {method: Scores() for method in METHODS}
+    shown: Judged | None = None
+    for method, view, judged, rotation in _judgements(setup, truth, index):
+        unseen = unseen_views(view, setup.test.views)
+        for scores in (overall[method], local[method]):
+            scores.add(judged, truth, view, unseen, rotation)
+        shown = judged if method == "model" and view == 0 else shown
+    assert shown is not None
+    values = {method: scores.values() for method, scores in local.items()}
+    row = {"object": truth.name, "symmetry_order": truth.symmetry_order, "methods": values}
+    retrieval = values["retrieval"]["chamfer_sum"]
+    return row, Exhibit(truth, shown, unseen_views(0, setup.test.views), values["model"], retrieval)
+
+
+def _result(
+    setup: _Setup,
+    split: str,
+    overall: dict[str, Scores],
+    rows: list[dict[str, Any]],
+    counts: np.ndarray,
+) -> dict[str, Any]:
+    """What metrics.json holds; counts: the true points and those of the noise floor."""
+    true_points, floor_points = (int(value) for value in counts)
+    errors = overall["model"].pose_errors_deg()
+    result = {
+        "version": 1,
+        "generator": f"recon {__version__}",
+        "run": None,
+        "data": str(setup.dataset.root),
+        "split": split,
+        "objects": len(setup.test),
+        "views_per_object": setup.inputs,
+        "points": {"predicted": setup.count, "true": true_points, "noise_floor": floor_points},
+        "mask_size_px": MASK_SIZE_PX,
+        "pose_is_learnt": setup.predictor.pose_is_learnt,
+        "alignment": setup.alignment.summary() if setup.alignment else None,
+        "metrics": [asdict(info) for info in describe_metrics(setup.count, true_points)],
+        "methods": {method: scores.values() for method, scores in overall.items()},
+        "pose_errors_deg": {"plain": errors[0], "symmetric": errors[1]},
+        "rows": sorted(rows, key=lambda row: row["methods"]["model"]["chamfer_sum"]),
+    }
+    result["notes"] = _notes(result)
+    return result
+
+
+def _load(dataset: Dataset, split: str, predictor: Predictor, progress: bool) -> ViewSet:
+    """The views of a split as the model sees them, from the cache that training uses where it fits."""
+    return load_views(
+        dataset.root,
+        split,
+        input_size=predictor.input_size,
+        mask_size=MASK_SIZE_PX,
+        margin=predictor.margin,
+        progress=progress,
+    )
+
+
+def _check_counts(test: ViewSet, views: int | None, points: int | None) -> int:
+    if points is not None and points < 1:
+        raise ConfigError(f"--points is {points}, expected at least 1.")
+    if views is not None and not 1 <= views <= test.views:
+        raise ConfigError(f"--views is {views}, expected 1 to {test.views}: the views that every object has.")
+    return views or test.views
+
+
+def _predict(
+    predictor: Predictor, crops: np.ndarray, alignment: Alignment | None
+) -> list[tuple[PointCloud, torch.Tensor | None]]:
+    """Clouds in the object frame and rotations (3,3) object -> camera from crops (V,S,S,4)."""
+    prediction = predictor.predict(np.ascontiguousarray(crops))
+    points = prediction.points.map(lambda values: values.detach().cpu())
+    rotation = None if prediction.rotation is None else prediction.rotation.detach().cpu().double()
+    if alignment is not None:
+        turn = torch.from_numpy(alignment.rotation)
+        points = Points(
+            (points.xyz.double() @ turn.T).float(), points.opacity, points.color, points.part_logits
+        )
+        rotation = None if rotation is None else rotation @ turn.T
+    return [(points.cloud(view), None if rotation is None else rotation[view]) for view in range(len(crops))]
+
+
+def _align(predictor: Predictor, dataset: Dataset, progress: bool) -> Alignment:
+    """The canonical alignment on the validation objects (on training ones when there are none)."""
+    split = "val" if dataset.objects("val") else "train"
+    views = _load(dataset, split, predictor, progress)
+    asymmetric = np.flatnonzero(views.symmetry_order == 1)
+    chosen = asymmetric if len(asymmetric) >= MIN_ASYMMETRIC else np.arange(len(views))
+    objects = []
+    for index in tqdm(chosen[:MAX_OBJECTS], desc="aligning", unit="object", disable=not progress):
+        count = min(MAX_VIEWS, views.views)
+        prediction = predictor.predict(np.array(views.inputs[index, :count]))
+        if prediction.rotation is None:
+            raise ConfigError("A model with learnt poses must predict a rotation; this one gives none.")
+        objects.append(
+            AlignmentObject(
+                points=prediction.points.xyz.detach().cpu().numpy(),
+                predicted=prediction.rotation.detach().cpu().numpy(),
+                true=np.asarray(views.world_to_cam[index, :count, :3, :3]),
+                truth=dataset.points(views.names[index]).xyz,
+                symmetry_order=int(views.symmetry_order[index]),
+            )
+        )
+    return canonical_alignment(objects)
+
+
+def _baselines(
+    predictor: Predictor, dataset: Dataset, test: ViewSet, inputs: int, count: int, progress: bool
+) -> _Baselines:
+    if not dataset.objects("train"):
+        raise DatasetError(f"{dataset.root}: the train split is empty; the baselines are made from it.")
+    train = _load(dataset, "train", predictor, progress)
+    mean = mean_shape(dataset.points, train.names, count, np.random.default_rng(0))
+    size = (train.input_size, train.input_size, 4)
+    queries = np.asarray(test.inputs[:, :inputs]).reshape(-1, *size)
+    return _Baselines(mean, train, retrieve(queries, train.inputs.reshape(-1, *size)))
+
+
+def _judgements(
+    setup: _Setup, truth: Truth, index: int
+) -> Iterator[tuple[str, int, Judged, torch.Tensor | None]]:
+    """Method, input view, judged cloud and rotation for every input view of one object."""
+    total, inputs = len(truth.inputs), setup.inputs
+    for view, (cloud, rotation) in enumerate(
+        _predict(setup.predictor, truth.inputs[:inputs], setup.alignment)
+    ):
+        yield "model", view, judge(cloud, truth, unseen_views(view, total)), rotation
+    for method, cloud in (("mean_shape", setup.baselines.mean), ("noise_floor", truth.floor)):
+        judged = judge(cloud, truth, list(range(total)))  # the same from every view
+        for view in range(inputs):
+            yield method, view, judged, None
+    known: dict[int, Judged] = {}
+    for view in range(inputs):
+        owner, rotation = _retrieved(setup, index * inputs + view)
+        if owner not in known:
+            name = setup.baselines.views.names[owner]
+            cloud = thinned(setup.dataset.points(name), setup.count, np.random.default_rng(owner))
+            known[owner] = judge(cloud, truth, list(range(total)))
+        yield "retrieval", view, known[owner], rotation
+
+
+def _retrieved(setup: _Setup, query: int) -> tuple[int, torch.Tensor]:
+    """The training object whose view is nearest to an input, and that view's rotation, which stands for a pose."""
+    train = setup.baselines.views
+    owner, view = divmod(int(setup.baselines.nearest.view[query]), train.views)
+    return owner, torch.from_numpy(np.array(train.world_to_cam[owner, view, :3, :3]))
+
+
+def _notes(result: dict[str, Any]) -> list[str]:
+    """What a reader must know to compare the numbers."""
+    counts, views = result["points"], result["views_per_object"]
+    notes = [
+        f"{result['objects']} objects of the {result['split']} split, one cloud from each of {views} views; means.",
+        f"mean training shape: {counts['predicted']} points drawn from all training clouds together.",
+        "retrieval: the training object whose view is nearest to the input (L2 over pixels), with that view's pose.",
+        f"noise floor: {counts['noise_floor']} other random samples of the true surface, as a perfect prediction.",
+    ]
+    alignment = result["alignment"]
+    if alignment:
+        notes.append(
+            f"Learnt poses: one rotation takes the model's frame to the object frame, averaged over "
+            f"{alignment['rotations']} views of {alignment['objects']} objects (they differ from it by "
+            f"{alignment['spread_deg']:.1f} degrees on average, {alignment['rejected']} were rejected)."
+        )
+        if alignment["symmetric_used"]:
+            notes.append(
+                "Warning: fewer than 3 objects without symmetry were there to align with; the heading may be wrong."
+            )
+    return notes
