@@ -11,13 +11,15 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: venv system-libraries demo test lint clean-venv
+.PHONY: venv demo test lint clean-venv
 .DEFAULT_GOAL := venv
 
 venv: $(STAMP)
 
+# A missing system library is reported but not fatal: a Blender executable may do instead of the bpy wheel.
 # torch first, by itself: when another index is asked for, nothing else comes from there.
-$(STAMP): pyproject.toml constraints.txt | system-libraries $(BIN)/python
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	@$(BIN)/python -m recon_core.system_libraries --install || true
 	$(PIP) install --quiet -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
 	$(PIP) install --quiet -c constraints.txt -e '.[blender,dev]'
 	@touch $@
@@ -32,10 +34,6 @@ $(BIN)/python:
 	  apt-get update -qq && apt-get install -qq -y --no-install-recommends python3-venv >/dev/null; } || \
 	  { echo "The venv module is missing: sudo apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-
-# Says what is missing and how to install it when it cannot; not fatal: a Blender executable may do instead.
-system-libraries:
-	@$(PYTHON) -m recon_core.system_libraries --install || true
 
 demo: $(STAMP)
 	$(BIN)/recon demo

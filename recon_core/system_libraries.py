@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shared libraries of the operating system that the bpy and open3d wheels load but do not bring.
 
-Standard library only: `make` runs `python -m recon_core.system_libraries --install` before it installs anything.
+Standard library only: `make` runs `python -m recon_core.system_libraries --install` before pip.
 """
 
 import argparse
