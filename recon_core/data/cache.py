@@ -352,7 +352,7 @@ def _fill_view(
         box = fit_box(mask, recipe.margin)
     except InputError as error:
         raise DatasetError(
-            f"{dataset.folder(name)} view {view}: {error} Render the object again or remove it from the split."
+            f"{dataset.folder(name)} view {view}: {error} Render it again or take it out of the split."
         ) from error
     arrays["inputs"][at] = crop_square(rgba, box, recipe.input_size)
     arrays["masks"][at] = area_resized(mask, recipe.mask_size)
