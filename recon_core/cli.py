@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from . import __version__
+from . import __version__, cli_data
 from .errors import ReconError
 
 app = typer.Typer(
@@ -25,6 +25,10 @@ def _version(value: bool) -> None:
     if value:
         typer.echo(__version__)
         raise typer.Exit
+
+
+for _verb in (cli_data.shapes, cli_data.render, cli_data.check):
+    app.command()(_verb)
 
 
 @app.callback()
@@ -111,6 +115,24 @@ def evaluate(
     typer.echo(json.dumps(result, indent=1) if as_json else as_table(result))
     if not as_json:
         typer.echo("\n" + "\n".join(f"{name}: {path}" for name, path in result["files"].items()))
+
+
+@app.command()
+def reconstruct(
+    images: Annotated[list[Path], typer.Argument(help="PNG, JPEG or WebP images of one object each.")],
+    run: Annotated[Path, typer.Option("--run", help="Run folder that `recon train` wrote.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the PLY, preview and JSON files.")],
+    mask: Annotated[Path | None, typer.Option("--mask", help="Mask of the (one) image: white is the object.")] = None,
+    foreground: Annotated[
+        str, typer.Option("--foreground", help="How to find the object: auto, alpha, border or grabcut.")
+    ] = "auto",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Turn images into coloured, part-labelled point clouds. Exit status 3 when some images failed, 1 when all did."""
+    from .inference.report import reconstruct_and_report
+
+    raise typer.Exit(reconstruct_and_report(images, run, out, mask, foreground, device, as_json))
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import os
 import queue
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,16 @@ MAX_FAILED_STARTS = 3
 
 @dataclass(frozen=True)
 class FarmOptions:
-    """What to render, with how many processes; `render_arguments` go to render_views as they are."""
+    """What to render, with how many processes.
+
+    `render_arguments` go to every render_views process as they are, `selection_arguments` only to the one that
+    plans: they say which objects there are.
+    """
 
     meshes: tuple[Path, ...]
     output: Path
     render_arguments: tuple[str, ...] = ()
+    selection_arguments: tuple[str, ...] = ()
     blender: str = "auto"
     jobs: int = 0  # processes at a time; 0 = one per usable core
     chunk: int = 40  # objects per process
@@ -85,7 +91,7 @@ def usable_cores() -> int:
 
 def make_plan(options: FarmOptions, blender: BlenderCommand | None = None) -> Plan:
     """Ask render_views which objects there are; raises InputError for options or meshes it cannot use."""
-    command = _command(options, blender or find_blender(options.blender), "--dry-run")
+    command = _command(options, blender or find_blender(options.blender), *options.selection_arguments, "--dry-run")
     events = _events_of_short_run(command)
     plans = [event for event in events if event["event"] == "plan"]
     if not plans:
@@ -264,6 +270,25 @@ class _Farm:
     def give_up(self, name: str, message: str) -> None:
         self.result.failed[name] = message
         self.progress.failed(name, message)
+
+
+def render_arguments(given: Mapping[str, object]) -> tuple[str, ...]:
+    """Command-line arguments for render_views of options by name; None and False are left out."""
+    arguments: list[str] = []
+    for name, value in given.items():
+        if value is True:
+            arguments.append(f"--{name}")
+        elif isinstance(value, tuple):
+            # Plain decimals: argparse takes -1e-05 for an option.
+            arguments += [f"--{name}", *(f"{number:.9f}" for number in value)]
+        elif value is not None and value is not False:
+            arguments.append(f"--{name}={value}")
+    return tuple(arguments)
+
+
+def selection_arguments(only: Path | None, shard: str) -> tuple[str, ...]:
+    """Arguments that choose among the objects."""
+    return render_arguments({"only": only, "shard": shard})
 
 
 def _command(options: FarmOptions, blender: BlenderCommand, *more: str) -> list[str]:
