@@ -9,7 +9,7 @@ from torch import nn
 
 from ..models.encoders import ConvEncoder
 from ..models.point_decoder import PointDecoder
-from ..models.pose import PoseHeads
+from ..models.pose import PoseHeads, Representation
 from ..pointcloud import Points
 from .config import Config
 
@@ -38,13 +38,15 @@ class ModelConfig(Config):
 
 
 class Network(nn.Module):
-    """Images (B,4,S,S) to Points and, when poses are learnt, unit quaternions (B,4) from canonical to camera."""
+    """Images (B,4,S,S) to Points and, when poses are learnt, rotations (B,3,3) from canonical to camera."""
 
-    def __init__(self, config: ModelConfig, parts: int, hypotheses: int) -> None:
+    def __init__(
+        self, config: ModelConfig, parts: int, hypotheses: int, rotation: Representation = "6d"
+    ) -> None:
         super().__init__()
         self.encoder = ConvEncoder(config.image_size, config.width, config.features)
         self.decoder = PointDecoder(config.features, config.points, config.heads, parts, config.hidden)
-        self.pose = PoseHeads(config.features, hypotheses) if hypotheses else None
+        self.pose = PoseHeads(config.features, hypotheses, rotation) if hypotheses else None
 
     def forward(self, images: torch.Tensor) -> tuple[Points, torch.Tensor | None]:
         """What is used at test time: points, and the student's pose or None."""

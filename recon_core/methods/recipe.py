@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..data.augment import AugmentConfig
 from ..errors import ConfigError
+from ..models.pose import Representation
 from ..resources import resource_dir
 from .config import Config, explain, nearest
 from .network import ModelConfig
@@ -20,6 +21,10 @@ class KnownPose(Config):
     """The dataset's cameras are used as they are."""
 
     kind: Literal["known"] = "known"
+    @property
+    def rotation(self) -> Representation:
+        """There are no branches."""
+        return "6d"
 
     @property
     def hypotheses(self) -> int:
@@ -31,6 +36,8 @@ class RegressedPose(Config):
     """One pose per image, learnt from masks."""
 
     kind: Literal["regressed"] = "regressed"
+    rotation: Representation = "6d"
+    """What the pose network puts out; "quaternion" is DPC's, "6d" has no jump in a full turn."""
     distance: Annotated[float, Field(gt=0)] = 2.0
     """Distance of the camera to the object's centre, in object diagonals."""
 
@@ -44,10 +51,16 @@ class EnsemblePose(Config):
     """K hypotheses per image; the one with the least loss learns, and a student imitates it (DPC)."""
 
     kind: Literal["ensemble"] = "ensemble"
+    rotation: Representation = "6d"
+    """What the pose network puts out; "quaternion" is DPC's, "6d" has no jump in a full turn."""
     hypotheses: Annotated[int, Field(ge=2, le=64)] = 4
     student_weight: Annotated[float, Field(ge=0)] = 1.0
     distance: Annotated[float, Field(gt=0)] = 2.0
     """Distance of the camera to the object's centre, in object diagonals."""
+    score_points: Annotated[int, Field(ge=16)] = 500
+    """Points with which hypotheses are compared."""
+    score_size: Annotated[int, Field(ge=8)] = 32
+    """Width in pixels of the masks with which hypotheses are compared."""
     student_from: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the run after which the student starts to learn."""
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 import yaml
 
-from ..cameras import quaternion_to_matrix
 from ..data.augment import compose_input
 from ..errors import CheckpointError, InputError
 from ..io.weights import read_json
@@ -65,7 +64,7 @@ class LoadedRun:
         points = Points(*(None if values[0] is None else torch.cat(values) for values in fields))
         if chunks[0][1] is None:
             return Prediction(points, None)
-        return Prediction(points, quaternion_to_matrix(torch.cat([q for _, q in chunks])))
+        return Prediction(points, torch.cat([rotation for _, rotation in chunks if rotation is not None]))
 
     def _predict(self, crops: np.ndarray) -> tuple[Points, torch.Tensor | None]:
         pixels = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device).permute(0, 3, 1, 2)
@@ -80,7 +79,7 @@ def load_run(run: str | Path, device: str = "auto") -> LoadedRun:
     recipe = read_run_recipe(folder)
     card = read_json(checkpoint / "card.json")
     target = pick_device(device)
-    network = Network(recipe.model, len(card.get("parts", [])), recipe.pose.hypotheses)
+    network = Network(recipe.model, len(card.get("parts", [])), recipe.pose.hypotheses, recipe.pose.rotation)
     load_weights(network, checkpoint)
     return LoadedRun(network.to(target).eval(), recipe, card, target, folder)
 

@@ -100,7 +100,7 @@ def build_network(recipe: Recipe, parts: int) -> Network:
     """A network with weights that depend on the recipe's seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return Network(recipe.model, parts, recipe.pose.hypotheses)
+        return Network(recipe.model, parts, recipe.pose.hypotheses, recipe.pose.rotation)
 
 
 def make_optimizer(network: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:

@@ -9,7 +9,7 @@ from ..cameras import Cameras
 from ..methods.network import Network
 from ..methods.recipe import EnsemblePose, KnownPose, Recipe, RegressedPose
 from ..methods.terms import Views
-from ..models.pose import pose_matrices, quaternion_distance
+from ..models.pose import pose_matrices, rotation_distance
 from ..pointcloud import Points
 
 
@@ -51,39 +51,47 @@ def _posed(
     if isinstance(pose, KnownPose):
         return views, {}, None
     assert network.pose is not None
-    quaternions = network.pose.hypotheses(features)  # (B*V, K, 4)
+    rotations = network.pose.hypotheses(features)  # (B*V, K, 3, 3)
     if isinstance(pose, RegressedPose):
-        return _with_poses(views, quaternions[:, 0], pose.distance), {}, None
-    winners = _best_hypothesis(quaternions, points, views, recipe, pose, progress)
-    best = quaternions[torch.arange(len(winners), device=winners.device), winners]  # (B*V, 4)
+        return _with_poses(views, rotations[:, 0], pose.distance), {}, None
+    winners = _best_hypothesis(rotations, points, views, recipe, pose, progress)
+    best = rotations[torch.arange(len(winners), device=winners.device), winners]  # (B*V, 3, 3)
     terms: dict[str, torch.Tensor] = {}
     if network.pose.student is not None and progress >= pose.student_from:
-        distance = quaternion_distance(best.detach(), network.pose.student(features))
+        distance = rotation_distance(best.detach(), network.pose.student(features))
         terms["student"] = pose.student_weight * distance.mean()
     return _with_poses(views, best, pose.distance), terms, winners
 
 
 @torch.no_grad()
 def _best_hypothesis(
-    quaternions: torch.Tensor,
-    points: Points,
-    views: Views,
-    recipe: Recipe,
-    pose: EnsemblePose,
-    progress: float,
+    rotations: torch.Tensor, points: Points, views: Views, recipe: Recipe, pose: EnsemblePose, progress: float
 ) -> torch.Tensor:
-    """Index (B*V,) of the hypothesis with the least first term; rendered without gradient."""
+    """Index (B*V,) of the hypothesis with the least first term; rendered small, without gradient."""
     term = recipe.terms[0]
+    stride = max(points.xyz.shape[1] // pose.score_points, 1)
+    few = points.map(lambda values: values[:, ::stride])
+    small = shrink_views(views, pose.score_size)
     losses = [
-        term.evaluate(points, _with_poses(views, quaternions[:, k], pose.distance), progress).flatten()
+        term.evaluate(few, _with_poses(small, rotations[:, k], pose.distance), progress).flatten()
         for k in range(pose.hypotheses)
     ]
     return torch.stack(losses, 1).argmin(1)
 
 
-def _with_poses(views: Views, quaternion: torch.Tensor, distance: float) -> Views:
+def shrink_views(views: Views, size: int) -> Views:
+    """Views whose masks are averaged down to about `size` pixels, when they are larger by a whole factor."""
+    _, _, height, width = views.shape
+    factor = width // size
+    if factor < 2 or width % factor or height % factor:
+        return views
+    masks = torch.nn.functional.avg_pool2d(views.masks, factor)
+    return Views(views.cameras.resized(width // factor, height // factor), masks)
+
+
+def _with_poses(views: Views, rotation: torch.Tensor, distance: float) -> Views:
     """The same views seen from predicted poses; the lens stays the dataset's."""
-    cameras: Cameras = replace(views.cameras, world_to_cam=pose_matrices(quaternion, distance))
+    cameras: Cameras = replace(views.cameras, world_to_cam=pose_matrices(rotation, distance))
     return replace(views, cameras=cameras)
 
 
