@@ -197,6 +197,7 @@ def _result(
         "views_per_object": setup.inputs,
         "points": {"predicted": setup.count, "true": true_points, "noise_floor": floor_points},
         "mask_size_px": MASK_SIZE_PX,
+        "parts": setup.dataset.meta.parts,
         "pose_is_learnt": setup.predictor.pose_is_learnt,
         "alignment": setup.alignment.summary() if setup.alignment else None,
         "metrics": [asdict(info) for info in describe_metrics(setup.count, true_points)],
@@ -314,7 +315,7 @@ def _notes(result: dict[str, Any]) -> list[str]:
     """What a reader must know to compare the numbers."""
     counts, views = result["points"], result["views_per_object"]
     notes = [
-        f"{result['objects']} objects of the {result['split']} split, one cloud from each of {views} views; means.",
+        f"{result['objects']} objects of the {result['split']} split, a cloud from each of {views} views; means.",
         f"mean training shape: {counts['predicted']} points drawn from all training clouds together.",
         "retrieval: the training object whose view is nearest to the input (L2 over pixels), with that view's pose.",
         f"noise floor: {counts['noise_floor']} other random samples of the true surface, as a perfect prediction.",
