@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,6 +19,7 @@ from ..pointcloud import MAX_PARTS, PointCloud
 from .splits import SPLITS
 
 MAX_IMAGE_SIZE_PX = 16384
+_RIGID_TOLERANCE = 1e-3
 # Pass name -> (key of a frame, whether it stands under the frame's "recon").
 _PATH_KEYS = {
     "image": ("file_path", False),
@@ -131,9 +133,11 @@ class Dataset:
     def cameras(self, name: str) -> Cameras:
         """Cameras of all views of an object, float64, for the images' size."""
         try:
-            return from_transforms(self.transforms(name))
+            cameras = from_transforms(self.transforms(name))
         except InputError as error:
             raise DatasetError(f"{self.folder(name)}: {error}") from error
+        _check_cameras(cameras, self.folder(name) / "transforms.json")
+        return cameras
 
     def views(self, name: str) -> int:
         """Number of views of an object."""
@@ -268,7 +272,7 @@ def _checked_transforms(value: Any, path: Path) -> dict[str, Any]:
         raise DatasetError(f"{path}: expected an object with a list of at least one frame under 'frames'.")
     for key in ("w", "h"):
         size = value.get(key)
-        if not isinstance(size, (int, float)) or size != int(size) or not 1 <= size <= MAX_IMAGE_SIZE_PX:
+        if not isinstance(size, (int, float)) or not 1 <= size <= MAX_IMAGE_SIZE_PX or size % 1:
             raise DatasetError(
                 f"{path}: {key} is {size!r}, expected a size of 1 to {MAX_IMAGE_SIZE_PX} pixels."
             )
@@ -293,6 +297,20 @@ def _check_frame(frame: Any, where: str) -> None:
         steps = relative.replace("\\", "/").split("/") if isinstance(relative, str) else [".."]
         if ".." in steps or steps[0] == "" or ":" in steps[0]:
             raise DatasetError(f"{where}: the path {relative!r} must stay inside the object folder.")
+
+
+def _check_cameras(cameras: Cameras, path: Path) -> None:
+    intrinsics = torch.stack((cameras.fx, cameras.fy, cameras.cx, cameras.cy))
+    if not intrinsics.isfinite().all() or (intrinsics[:2] <= 0).any():
+        raise DatasetError(f"{path}: fl_x, fl_y, cx and cy must be finite, focal lengths positive.")
+    rotation = cameras.world_to_cam[:, :3, :3]
+    error = (rotation @ rotation.mT - torch.eye(3, dtype=rotation.dtype)).abs().amax((1, 2))
+    error = torch.maximum(error, (torch.linalg.det(rotation) - 1).abs())
+    if (error > _RIGID_TOLERANCE).any():
+        raise DatasetError(
+            f"{path}: the transform_matrix of frame {int(error.argmax())} is not rigid (rotation and translation "
+            "without scale or mirroring)."
+        )
 
 
 def _frame_path(frame: dict[str, Any], kind: str) -> Any:
