@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # Blender does not add the script's folder
 
-from shapes import objects  # noqa: E402
+from shapes import objects
 
 
 def main(argv: list[str]) -> int:

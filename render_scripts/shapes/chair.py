@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from . import chair_legs, chair_seats
+from . import chair_legs, chair_seats, sweeps
 from .chair_arms import build_arms
 from .chair_backs import build_back
 from .chair_frame import Finish, Frame, finish
 from .chair_stools import stool
 from .chair_upholstered import armchair, shell, tub
-from .mesh import Model, Part
+from .mesh import Model, Part, parts_of
 from .rng import Rng
 
 PARTS = ("back", "seat", "leg", "arm")
@@ -49,9 +50,15 @@ def build(rng: Rng) -> Model:
     kind = rng.weighted(TYPES)
     if kind == "stool":
         parts, order, style = stool(finish(rng, _surface(rng)), rng)
-        return Model(parts, order, style)
+        return Model(_on_floor(parts), order, style)
     parts, style = BUILDERS[kind](rng)
-    return Model(parts, 1, {"type": kind, **style})
+    return Model(_on_floor(parts), 1, {"type": kind, **style})
+
+
+def _on_floor(parts: list[Part]) -> list[Part]:
+    """The parts lifted or lowered so that the lowest point is at z = 0."""
+    low = min(float(part.mesh.bounds()[0][2]) for part in parts)
+    return [replace(part, mesh=part.mesh.moved(z=-low)) for part in parts]
 
 
 Built = tuple[list[Part], dict]
@@ -81,12 +88,12 @@ def _seat(frame: Frame, made: Finish, rng: Rng, kinds: dict[str, float]) -> tupl
     """A seat of one of the weighted kinds; the frame is returned with the pad's height set."""
     kind = rng.weighted(kinds)
     pad = {"upholstered": rng.uniform(0.035, 0.06), "cushion": rng.uniform(0.03, 0.05)}.get(kind, 0.0)
-    values = {**frame.__dict__, "pad": pad}
+    values = {"pad": pad}
     if kind == "slats":
         values["board"] = 0.035
     if kind == "saddle":
         values["board"] = rng.uniform(0.03, 0.042)
-    frame = Frame(**values)
+    frame = replace(frame, **values)
     if kind == "cushion":
         return frame, chair_seats.board(frame, made, rng) + chair_seats.loose_cushion(frame, made, rng), kind
     return frame, SEATS[kind](frame, made, rng), kind
@@ -105,7 +112,9 @@ def dining(rng: Rng) -> Built:
     """Four wooden legs and any of the wooden or padded backs; arms on some."""
     made = finish(rng, rng.weighted({"wood": 4, "painted": 1}))
     back = rng.weighted(DINING_BACKS)
-    frame = _frame(rng, outline="round" if back == "bentwood" else "square")
+    frame = _frame(rng)
+    if back == "bentwood":  # the back follows the rim of the round seat
+        frame = replace(frame, outline="round", rear_width=frame.width, curve=frame.depth / 4)
     seats = {"board": 3, "saddle": 2, "upholstered": 3, "cushion": 1.5, "weave": 1}
     frame, parts, seat = _seat(frame, made, rng, seats)
     style = rng.weighted(
@@ -182,14 +191,25 @@ def shell_chair(rng: Rng) -> Built:
     )
     base = rng.weighted({"eiffel": 3, "tube": 2.5, "sled": 2, "pedestal": 1.5, "star": 2})
     parts = shell(frame, made, rng, arms)
-    under = Frame(0.36, 0.36, frame.height - 0.018, 0.36, 0.004)
+    under = Frame(0.36, 0.36, frame.height - 0.026, 0.36, 0.004)
     if base == "eiffel":
         parts += chair_legs.eiffel(under, made, rng)
     elif base == "star":
         parts += chair_legs.star(under, made, rng, rng.choice([4, 5]), rng.chance(0.5))
+    elif base == "tube":
+        parts += _crossed_under(under, made, rng)
     else:
         parts += _metal_base(base, under, made, rng)
     return parts, {"seat": "shell", "base": base, "back": "shell", "arms": "shell" if arms else "none"}
+
+
+def _crossed_under(under: Frame, made: Finish, rng: Rng) -> list[Part]:
+    """Four tubes joined by a cross that carries the shell's lowest part, which hangs between them."""
+    splay = rng.choice([0.02, rng.uniform(0.03, 0.07)])
+    legs, stance = chair_legs.four_legs(under, made, rng, "tube", splay)
+    z = under.underside
+    cross = [sweeps.bar(stance.at(a, z), stance.at(b, z), 0.009) for a, b in ((0, 2), (1, 3))]
+    return legs + parts_of("leg", made.frame, *cross)
 
 
 def office(rng: Rng) -> Built:

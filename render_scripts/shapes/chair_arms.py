@@ -85,7 +85,7 @@ def bracket(frame: Frame, finish: Finish, rng: Rng) -> list[Part]:
 
 def loop(frame: Frame, finish: Finish, rng: Rng) -> list[Part]:
     """A closed frame at each side: a rounded rectangle of tube or timber from seat to arm."""
-    z, x = frame.height + rng.uniform(0.18, 0.24), frame.half_width(0) + 0.012
+    z, x = frame.height + rng.uniform(0.18, 0.24), frame.half_width(0) + 0.006
     front, rear = -frame.depth / 2 + 0.03, frame.depth / 2 - 0.04
     low = frame.underside + 0.01
     corners = [[x, front, low], [x, rear, low], [x, rear, z], [x, front - 0.02, z]]

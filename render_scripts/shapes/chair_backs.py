@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -219,13 +220,13 @@ def comb(frame: Frame, finish: Finish, rng: Rng) -> list[Part]:
 
 def bentwood(frame: Frame, finish: Finish, rng: Rng) -> list[Part]:
     """Cafe chair: an outer hoop with a smaller hoop, a cane panel, or rails inside it."""
-    half, z0 = frame.rear_width / 2 - 0.02, frame.underside + 0.008
-    path = _hoop(half, z0, frame.top, 2.6, 0.1)
+    half, z0 = 0.43 * frame.rear_width, frame.underside + 0.008
+    path = _hoop(half, z0, frame.top, 2.6, 0.18)
     meshes = [sweeps.tube(frame.back_path(path), 0.014, 12)]
     kind = rng.choice(["hoop", "double", "panel"])
     if kind == "panel":
         height = (frame.top - z0) * 0.5
-        grid = kit.squircle_grid(2 * half * 0.98, height, 0.9, 9, 11)
+        grid = kit.squircle_grid(2 * half * 0.96, height, 0.9, 9, 11)
         meshes.append(wrapped(frame, grid, frame.top - 0.01 - height / 2, 0.012))
     else:
         for share in (0.62, 0.3)[: 2 if kind == "double" else 1]:
@@ -307,7 +308,7 @@ def tubular(frame: Frame, finish: Finish, rng: Rng) -> list[Part]:
 def _dense(path: np.ndarray, step: float = 0.05) -> np.ndarray:
     """The polyline with points added so that no edge is longer than `step`."""
     out = [path[:1]]
-    for a, b in zip(path, path[1:]):
+    for a, b in itertools.pairwise(path):
         count = max(int(np.ceil(np.hypot(*(b - a)) / step)), 1)
         out.append(a + (b - a) * np.linspace(0, 1, count + 1)[1:, None])
     return np.concatenate(out)
@@ -318,20 +319,20 @@ def office(frame: Frame, finish: Finish, rng: Rng) -> list[Part]:
     gap = rng.uniform(0.04, 0.14)
     height = frame.back_height - gap
     middle, width = frame.top - height / 2, frame.rear_width * rng.uniform(0.85, 1.0)
-    if rng.chance(0.4):
+    thin = rng.chance(0.4)
+    if thin:
         grid = kit.squircle_grid(width, height, rng.uniform(0.15, 0.5), 13, 13)
         rest = parts_of("back", finish.pad, wrapped(frame, grid, middle, 0.016))
     else:
         pad = kit.cushion(width, height, rng.uniform(0.05, 0.09), rng.uniform(3, 5), 2.4, 36)
         rest = parts_of("back", finish.pad, frame.on_back(pad, middle))
-    behind = 0.02 + float(frame.back_depth(np.array(0.0), np.array(middle)))
-    z = frame.underside - 0.012
-    spine = sweeps.filleted(
-        [[0, 0.02, z], [0, behind - 0.01, z], [0, behind, middle + 0.1 * height]], 0.06, 6
-    )
+    rise = np.linspace(frame.board_top + 0.02, middle + 0.1 * height, 6)
+    upper = frame.back_path(np.stack([0 * rise, rise], 1)) + [0, 0.014 if thin else 0.024, 0]
+    low = frame.underside - 0.012
+    spine = sweeps.filleted([[0, 0.02, low], [0, upper[0, 1], low], *upper], 0.03, 5)
     section = kit.rounded_rectangle(2, 2, 0.6, 2)
     size = np.tile([0.032, 0.008], (len(spine), 1))
-    rest += parts_of("back", finish.metal, sweeps.tube(spine, size, section=section, up=_spine_up(spine)))
+    rest += parts_of("back", finish.metal, sweeps.tube(spine, size, section=section, up=(0.0, -0.7, 0.7)))
     if rng.chance(0.3):
         head = kit.cushion(width * 0.6, 0.13, 0.05, 4, 2.4, 28)
         z_head = frame.top + 0.09
@@ -340,12 +341,6 @@ def office(frame: Frame, finish: Finish, rng: Rng) -> list[Part]:
             "back", finish.metal, neck
         )
     return rest
-
-
-def _spine_up(path: np.ndarray) -> tuple[float, float, float]:
-    """A direction never along the spine: between up and forward."""
-    del path
-    return (0.0, -0.70710678, 0.70710678)
 
 
 def horizontal_boards(frame: Frame, finish: Finish, rng: Rng) -> list[Part]:

@@ -170,7 +170,7 @@ def any_color(rng: Rng, vivid: float = 0.5) -> tuple[float, float, float]:
     """A furniture colour: a neutral, or a hue of varied strength."""
     if not rng.chance(vivid):
         return rng.choice(NEUTRALS)
-    return materials.hsv(rng.uniform(0, 1), rng.uniform(0.3, 0.85), rng.uniform(0.3, 0.85))
+    return materials.hsv(rng.uniform(0, 1), rng.uniform(0.2, 0.75), rng.uniform(0.3, 0.85))
 
 
 def any_wood(rng: Rng) -> Material:

@@ -108,8 +108,9 @@ def hairpin(frame: Frame, finish: Finish, rng: Rng) -> list[Part]:
         top, foot = np.array(stance.at(k, frame.underside + 0.004)), np.array(stance.at(k, radius))
         side = np.array([-np.sign(top[0]) * spread, 0, 0])
         back = np.array([0, -np.sign(top[1]) * spread, 0])
-        path = sweeps.filleted([top + side, foot + [0, 0, 0], top + back], 0.02, 6)
-        path[:, 2] += radius - path[:, 2].min()
+        path = sweeps.filleted(np.stack([top + side, foot, top + back]), 0.02, 6)
+        low, high = path[:, 2].min(), path[:, 2].max()  # the bend cuts the corner: draw it to the floor
+        path[:, 2] = radius + (path[:, 2] - low) * (high - radius) / (high - low)
         meshes.append(sweeps.tube(path, radius, 8))
     return parts_of("leg", finish.metal, *meshes)
 

@@ -128,8 +128,7 @@ def apron(frame: Frame, finish: Finish, rng: Rng, inset: float = 0.03) -> list[P
         heights = height * (1 - arch * np.sin(np.pi * t[:, 0]))
         xy = np.array(a) + (np.array(b) - np.array(a)) * t
         path = np.concatenate([xy, (frame.underside + 0.004 - heights / 2)[:, None]], 1)
-        level = np.array([0, 0, 1.0])
-        out.append(beam(path, thick, heights, level, 0.1))
+        out.append(beam(path, thick, heights, (0, 0, 1), 0.1))
     return parts_of("seat", finish.frame, *out)
 
 

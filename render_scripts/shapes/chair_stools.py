@@ -58,12 +58,14 @@ def seat(frame: Frame, finish: Finish, rng: Rng) -> list[Part]:
                 [body[:-1], [[0.6 * r, top - dish * 0.6], [0.3 * r, top - dish], [0, top - dish]]]
             )
         parts = parts_of("seat", finish.seat, kit.lathe(body, 40))
-        pad = kit.cushion(1.99 * r, 1.99 * r, 0.09, 2.0, 2.6, 40, 10)
+        pad, half = kit.cushion(1.99 * r, 1.99 * r, 0.09, 2.0, 2.6, 40, 10), 0.045
     else:
         plate = kit.rounded_box(frame.width, frame.depth, frame.board, min(0.012, 0.4 * frame.board), 3)
         parts = parts_of("seat", finish.seat, plate.moved(z=top - frame.board / 2))
-        pad = kit.cushion(frame.width * 0.99, frame.depth * 0.99, 0.08, 8, 2.6, 40)
-    return parts + parts_of("seat", finish.pad, pad.moved(z=top + 0.012)) if padded else parts
+        pad, half = kit.cushion(frame.width * 0.99, frame.depth * 0.99, 0.08, 8, 2.6, 40), 0.04
+    return (
+        parts + parts_of("seat", finish.pad, pad.moved(z=top + half - 0.5 * frame.board)) if padded else parts
+    )
 
 
 def _legged(frame: Frame, finish: Finish, rng: Rng) -> tuple[list[Part], int]:
@@ -113,19 +115,17 @@ def _bench(finish: Finish, rng: Rng) -> tuple[list[Part], int]:
     width, depth, height = rng.uniform(0.42, 0.52), rng.uniform(0.28, 0.34), rng.uniform(0.42, 0.66)
     frame = Frame(width, depth, height, width, rng.uniform(0.025, 0.04))
     grid = kit.squircle_grid(width, depth, rng.uniform(0.05, 0.4), 13, 13)
-    rise = rng.uniform(0.0, 0.035) * (2 * grid[..., 0] / width) ** 2
+    sweep = rng.uniform(0.0, 0.035)
+    rise = sweep * (2 * grid[..., 0] / width) ** 2
     z = frame.board_top - frame.board / 2 + rise
     parts = parts_of("seat", finish.seat, kit.sheet(np.concatenate([grid, z[..., None]], -1), frame.board, 4))
     if rng.chance(0.35):
         pad = kit.cushion(width * 0.96, depth * 0.96, 0.06, 6, 2.5, 40).moved(z=frame.board_top + 0.015)
-        pad_rise = float(rise.max())
-        pad = pad.warped(
-            lambda p: p + np.stack([0 * p[:, 0], 0 * p[:, 0], pad_rise * (2 * p[:, 0] / width) ** 2], 1)
-        )
+        pad = pad.warped(lambda p: p + np.array([0, 0, sweep]) * (2 * p[:, :1] / width) ** 2)
         parts += parts_of("seat", finish.pad, pad)
     x, y, splay = width / 2 - 0.05, depth / 2 - 0.045, rng.uniform(0.0, 0.05)
     top = np.array([[-x, -y], [x, -y], [x, y], [-x, y]])
-    stance = Stance(top, top + np.sign(top) * splay, frame.underside + 0.012)
+    stance = Stance(top, top + np.sign(top) * splay, frame.underside + 0.01 + sweep * (2 * x / width) ** 2)
     leg = post(rng.uniform(0.022, 0.03), rng.uniform(0.03, 0.038), stance.height, rng.chance(0.5))
     low = height * rng.uniform(0.25, 0.4)
     bars = [sweeps.plank(stance.at(a, low), stance.at(b, low), 0.016, 0.026) for a, b in ((0, 3), (1, 2))]

@@ -45,20 +45,13 @@ def _thick_back(frame, finish: Finish, rng: Rng, inner, thick, low, soft) -> lis
     def leaned(p: np.ndarray) -> np.ndarray:
         return p + np.stack([0 * p[:, 0], frame.lean * np.maximum(p[:, 2] - frame.height, 0), 0 * p[:, 0]], 1)
 
-    slices = _sliced(back, height)
-    parts = parts_of("back", finish.pad, slices.moved(y=rear, z=low + height / 2).warped(leaned))
+    parts = parts_of("back", finish.pad, back.moved(y=rear, z=low + height / 2).warped(leaned))
     if rng.chance(0.5):
         pad_height = (frame.top - frame.height) * rng.uniform(0.8, 1.0)
         pad = kit.cushion(inner - 0.01, pad_height, 0.11, rng.uniform(5, 9), 2.6, 40).rotated("x", 90)
         pad = pad.moved(y=rear - thick / 2 - 0.02, z=frame.height + pad_height / 2 - 0.005)
         parts += parts_of("back", finish.pad, pad.warped(leaned))
     return parts
-
-
-def _sliced(box, height: float):
-    """The box with its middle drawn up to just above the seat's height, so that it can bend there."""
-    del height
-    return box
 
 
 def _sides(frame: Frame, finish: Finish, rng: Rng, width: float, low: float, soft: float) -> list[Part]:
@@ -80,7 +73,7 @@ def _sides(frame: Frame, finish: Finish, rng: Rng, width: float, low: float, sof
         .rotated("x", 90)
         .moved(x + 0.01, 0, z - radius * 0.4)
     )
-    return parts_of("arm", finish.pad, *both_sides(box.scaled(z=1.0)), *both_sides(roll))
+    return parts_of("arm", finish.pad, *both_sides(box), *both_sides(roll))
 
 
 def tub(frame: Frame, finish: Finish, rng: Rng) -> list[Part]:
@@ -124,9 +117,11 @@ def shell(frame: Frame, finish: Finish, rng: Rng, arms: bool) -> list[Part]:
         [rear + 0.02 + frame.lean * 0.18, h + 0.2],
         [rear + frame.lean * (top - h), top],
     ]
-    profile = sweeps.catmull_rom(knots, 5)
-    seat_rows = 4 * 5 - 2  # rows below the crease between seat and back
-    t = np.linspace(0, 1, len(profile))
+    curve = sweeps.catmull_rom(knots, 8)
+    t = np.linspace(0, 1, 37)
+    t = 0.25 * t + 0.75 * (0.5 - 0.5 * np.cos(np.pi * t))  # closer rows where the outline rounds off
+    profile = np.stack([np.interp(t, np.linspace(0, 1, len(curve)), curve[:, k]) for k in (0, 1)], 1)
+    seat_rows = int(np.searchsorted(t, 3.6 / 6))  # the crease between seat and back
     widths = frame.width / 2 * _shell_width(t, rng)
     u = np.linspace(-1, 1, 15)
     dish = rng.uniform(0.02, 0.045)
@@ -158,7 +153,9 @@ def _shell_arms(frame: Frame, finish: Finish, rng: Rng, half: float) -> list[Par
     """Bent sheets from the seat's edge up, out and back into the shell."""
     z0, z1 = frame.height - 0.004, frame.height + rng.uniform(0.17, 0.22)
     y0, y1 = -0.3 * frame.depth, frame.depth / 2 - 0.03
-    v, u = np.meshgrid(np.linspace(0, 1, 7), np.linspace(0, 1, 9), indexing="ij")
+    grid = kit.squircle_grid(1, 1, 0.35, 9, 9) + 0.5
+    grid[:5] = kit.squircle_grid(1, 1, 0.0, 9, 9)[:5] + 0.5  # the lower edge stays on the seat
+    u, v = grid[..., 0], grid[..., 1]
     x = half * 0.97 + 0.05 * np.sin(v * np.pi / 2) + 0.012 * v
     y = y0 + (y1 - y0) * u + 0.06 * (v - 0.5) * (1 - u)
     z = z0 + (z1 - z0) * v * (0.92 + 0.08 * u)

@@ -7,6 +7,7 @@ Mesh.moved / rotated / warped. See sweeps.py for tubes and curves.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -56,8 +57,8 @@ def rounded_box(
 def lathe(profile: Sequence[Sequence[float]] | np.ndarray, sides: int = 24) -> Mesh:
     """Surface of revolution about Z of profile points (radius, z), bottom to top or top to bottom.
 
-    Ends with radius 0 close in a pole, others in a flat cap. Repeat a point for a crisp edge is not
-    needed: normals split by angle. See smooth_profile for turned legs.
+    Ends with radius 0 close in a pole, others in a flat cap. Crisp edges need no doubled points: normals
+    split by angle. See rounded_profile for discs and columns.
     """
     profile = np.asarray(profile, float)
     t = TAU * np.arange(sides) / sides
@@ -167,7 +168,7 @@ def split_sheet(grid: np.ndarray, thickness: float, rows: Sequence[int], steps: 
     normals = sheet_normals(grid)
     ends = [0, *rows, len(grid) - 1]
     pieces = []
-    for first, last in zip(ends, ends[1:]):
+    for first, last in itertools.pairwise(ends):
         flat = [r for r, inner in ((0, first > 0), (-1, last < len(grid) - 1)) if inner]
         cut = slice(first, last + 1)
         pieces.append(sheet(grid[cut], thickness, steps, normals[cut], flat))
@@ -288,7 +289,7 @@ def _sheet_mesh(vertices: np.ndarray, grid: np.ndarray, border: np.ndarray, step
     front = np.stack([index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]], -1).reshape(-1, 4)
     count, loop = rows * cols, len(border)
     rings = [border, *(2 * count + k * loop + np.arange(loop) for k in range(steps - 1)), border + count]
-    strips = [np.stack([a, b, np.roll(b, -1), np.roll(a, -1)], -1) for a, b in zip(rings, rings[1:])]
+    strips = [np.stack([a, b, np.roll(b, -1), np.roll(a, -1)], -1) for a, b in itertools.pairwise(rings)]
     faces = np.concatenate([front, (front + count)[:, ::-1], *strips])
     u = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(grid, axis=1), axis=-1).mean(0))])
     v = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(grid, axis=0), axis=-1).mean(1))])

@@ -54,7 +54,7 @@ def shaded(color: Color, amount: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(np.asarray(color, float) * (1.0 + amount[..., None]), 0, 1) * 255).astype(np.uint8)
 
 
-def wood(rng: Rng, color: Color, roughness: float = 0.5, contrast: float = 0.16) -> Material:
+def wood(rng: Rng, color: Color, roughness: float = 0.5, contrast: float = 0.10) -> Material:
     """Planed wood: annual rings that wander, cut lengthwise, and fine pores; grain along v."""
     warp = noise(rng, 128, 64, 24, 90) * 0.22
     u = np.arange(64)[None] / 64.0
@@ -83,7 +83,7 @@ def fabric(rng: Rng, color: Color, stripe: Color | None = None) -> Material:
 def leather(rng: Rng, color: Color) -> Material:
     """Leather: soft blotches under a fine pebble grain."""
     grain = noise(rng, 64, 64, 3, 3)
-    shade = 0.07 * noise(rng, 64, 64, 16, 16) - 0.10 * np.maximum(grain - 0.4, 0)
+    shade = 0.025 * noise(rng, 64, 64, 16, 16) - 0.08 * np.maximum(grain - 0.4, 0)
     return Material(
         "leather", _tuple(color), rng.uniform(0.35, 0.55), 0.0, shaded(color, shade), (0.15, 0.15)
     )

@@ -40,7 +40,8 @@ def box_mapped(mesh: Mesh, grain: str | None = None) -> Mesh:
     """
     axis = "xyz".index(grain) if grain else int(np.argmax(mesh.vertices.max(0) - mesh.vertices.min(0)))
     drop = np.abs(face_normals(mesh)).argmax(1)  # (F,)
-    v_axis = np.where(drop == axis, (axis + 1) % 3, axis)
+    across = [k for k in np.argsort(mesh.vertices.min(0) - mesh.vertices.max(0), kind="stable") if k != axis]
+    v_axis = np.where(drop == axis, across[0], axis)  # end grain runs along the longer side
     u_axis = 3 - drop - v_axis
     corners = mesh.vertices[mesh.faces]  # (F, 4, 3); the -1 of a triangle picks some vertex, never used
     rows = np.arange(len(mesh.faces))

@@ -52,12 +52,12 @@ def _arc_corner(
     if half > TAU / 4 - 1e-4:
         return here[None]
     cut = min(radius / np.tan(half), 0.49 * to_length, 0.49 * away_length)
-    radius = cut * np.tan(half)
+    bend = cut * np.tan(half)
     middle = (to + away) / np.linalg.norm(to + away)
-    centre = here + middle * (radius / np.sin(half))
+    centre = here + middle * (bend / np.sin(half))
     side = (to - away) / np.linalg.norm(to - away)
     turn = np.linspace(1, -1, steps + 1)[:, None] * (TAU / 4 - half)
-    return centre + radius * (np.sin(turn) * side - np.cos(turn) * middle)
+    return centre + bend * (np.sin(turn) * side - np.cos(turn) * middle)
 
 
 def arc(radius: float, start_deg: float, end_deg: float, steps: int = 12, z: float = 0.0) -> np.ndarray:
