@@ -15,6 +15,8 @@ METHODS = ("auto", "alpha", "border", "grabcut")
 MIN_SHARE, MAX_SHARE = 0.001, 0.98
 # Parts that hang apart (a leg behind a gap) are kept when they have this share of the largest one's area.
 KEEP_SHARE = 0.02
+# In a cluttered picture what hangs apart is more likely another thing.
+KEEP_SHARE_CLUTTER = 0.15
 # Estimation runs on a copy with at most this many pixels along the longer side.
 BORDER_SIDE, GRABCUT_SIDE = 640, 224
 _FIX = "Give a mask with --mask FILE, or an image with a transparent background"
@@ -29,13 +31,18 @@ def find_mask(
     background, by its colour at the border), "grabcut" (estimated from colours), or "auto": the first that
     applies. Raises InputError, beginning with `name`, when none does or the mask is empty or full.
     """
-    if method not in METHODS:
-        raise ConfigError(f"Unknown foreground method {method!r}. Expected one of: {', '.join(METHODS)}.")
+    check_method(method)
     if mask_path is not None:
         mask, source = _from_file(Path(mask_path), (image.rgba.shape[0], image.rgba.shape[1]))
         return _checked(mask, f"The mask {mask_path}"), source
     mask, source = _estimate(image, method, name)
     return _checked(mask, f"{name}: the foreground found by {source}"), source
+
+
+def check_method(method: str) -> None:
+    """Raise ConfigError unless `method` is one of METHODS."""
+    if method not in METHODS:
+        raise ConfigError(f"Unknown foreground method {method!r}. Expected one of: {', '.join(METHODS)}.")
 
 
 def _estimate(image: LoadedImage, method: str, name: str) -> tuple[np.ndarray, str]:
@@ -58,7 +65,7 @@ def _estimate(image: LoadedImage, method: str, name: str) -> tuple[np.ndarray, s
             )
     from .grabcut import mask_by_graph_cut
 
-    mask = _at_scale(mask_by_graph_cut, rgb, GRABCUT_SIDE)
+    mask = _at_scale(mask_by_graph_cut, rgb, GRABCUT_SIDE, KEEP_SHARE_CLUTTER)
     return (np.zeros(rgb.shape[:2], np.uint8) if mask is None else mask), "graph cut (estimated, check it)"
 
 
@@ -75,7 +82,7 @@ def _over_white(rgba: np.ndarray) -> np.ndarray:
 
 
 def _at_scale(
-    estimate: Callable[[np.ndarray], np.ndarray | None], rgb: np.ndarray, side: int
+    estimate: Callable[[np.ndarray], np.ndarray | None], rgb: np.ndarray, side: int, keep: float = KEEP_SHARE
 ) -> np.ndarray | None:
     """Run an estimator on a copy no larger than `side` and bring its mask (bool) back to (H,W) uint8."""
     height, width = rgb.shape[:2]
@@ -89,7 +96,7 @@ def _at_scale(
         return None
     from .components import keep_main_components
 
-    return _resized((keep_main_components(mask, KEEP_SHARE) * 255).astype(np.uint8), (height, width))
+    return _resized((keep_main_components(mask, keep) * 255).astype(np.uint8), (height, width))
 
 
 def _resized(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a photograph to a cloud: read, cut out, crop as in training, predict, colour; then PLY, preview and JSON."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from .. import __version__
+from ..cameras import DEFAULT_DISTANCE, Cameras
+from ..data.crop import crop_square, fit_box
+from ..errors import CheckpointError, ConfigError, InputError, ReconError
+from ..io.atomic import write_json
+from ..io.images import LoadedImage, read_image, write_png
+from ..io.ply import write_ply
+from ..pointcloud import PointCloud, Points
+from .foreground import check_method, find_mask
+from .photo_camera import colors_by_height, colors_from_photo, fit_camera, pose_record
+
+# Colours are looked up in the photograph itself, at most this many pixels wide.
+_COLOR_SIDE = 512
+COLOR_SOURCES = {
+    "predicted": "predicted by the model",
+    "projected": "looked up in the photograph through the predicted pose; hidden points are guessed",
+    "height": "none known; shows the height",
+}
+
+
+class Predictor(Protocol):
+    """What is asked of a run (recon_core.methods.run.LoadedRun)."""
+
+    card: dict[str, Any]
+    folder: Path
+
+    @property
+    def input_size(self) -> int:
+        """Width and height in pixels of the crops."""
+        ...
+
+    @property
+    def margin(self) -> float:
+        """Side of the crop over the longer side of the mask's box."""
+        ...
+
+    def predict(self, rgba_crops: np.ndarray) -> Any:
+        """Prediction (points: Points, rotation (B,3,3) or None) of crops (B,S,S,4) uint8."""
+        ...
+
+
+@dataclass
+class Reconstruction:
+    """A cloud from one photograph, in memory, with everything that led to it. Timings are in milliseconds."""
+
+    image: LoadedImage
+    mask: np.ndarray  # (H, W) uint8
+    mask_source: str
+    box: tuple[float, float, float]
+    crop: np.ndarray  # (S, S, 4) uint8
+    cloud: PointCloud
+    color_source: str
+    camera: Cameras | None
+    part_names: list[str]
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReconstructResult:
+    """The files written for one photograph, and the JSON file's content."""
+
+    image_path: Path
+    ply: Path
+    preview: Path
+    json: Path
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A photograph that could not be reconstructed, and the sentence that says why."""
+
+    image_path: Path
+    message: str
+
+
+def reconstruct_image(
+    image_path: str | Path, run: Predictor, mask_path: str | Path | None = None, foreground: str = "auto"
+) -> Reconstruction:
+    """Reconstruct one photograph in memory; raises InputError when it, or its mask, cannot be used."""
+    timings: dict[str, float] = {}
+    with _timed(timings, "read"):
+        image = read_image(image_path)
+    with _timed(timings, "mask"):
+        mask, source = find_mask(image, mask_path, foreground, name=str(image_path))
+    with _timed(timings, "crop"):
+        cut = np.dstack((image.rgba[..., :3], mask))
+        box = fit_box(mask, run.margin)
+        crop = crop_square(cut, box, run.input_size)
+    with _timed(timings, "predict"):
+        prediction = run.predict(crop[None])
+        cloud = _checked_cloud(prediction.points, run)
+    with _timed(timings, "colour"):
+        camera = _camera(prediction, cloud, mask, run)
+        color_source = _add_colors(cloud, camera, cut)
+    timings["total"] = round(sum(timings.values()), 3)
+    names = list(run.card.get("parts") or [])
+    return Reconstruction(image, mask, source, box, crop, cloud, color_source, camera, names, timings)
+
+
+def reconstruct(
+    image_path: str | Path,
+    run: Predictor,
+    mask_path: str | Path | None = None,
+    out_dir: str | Path = ".",
+    foreground: str = "auto",
+    stem: str | None = None,
+) -> ReconstructResult:
+    """Reconstruct one photograph and write OUT/<stem>.ply, .png (preview) and .json; each file is atomic."""
+    result = reconstruct_image(image_path, run, mask_path, foreground)
+    return write_reconstruction(result, Path(image_path), run, Path(out_dir), stem or Path(image_path).stem)
+
+
+def reconstruct_all(
+    image_paths: Sequence[str | Path],
+    run: Predictor,
+    out_dir: str | Path,
+    mask_path: str | Path | None = None,
+    foreground: str = "auto",
+) -> Iterator[ReconstructResult | Failure]:
+    """Reconstruct photographs one after the other; a failure is yielded and does not stop the others.
+
+    Raises ConfigError for an unknown foreground method and for one mask given with several images, InputError
+    when out_dir cannot be a folder.
+    """
+    paths = [Path(path) for path in image_paths]
+    if mask_path is not None and len(paths) > 1:
+        raise ConfigError(
+            f"--mask {mask_path} belongs to one image, but {len(paths)} images were given. "
+            "Run them one by one, or give images with an alpha channel."
+        )
+    check_method(foreground)
+    out = _output_folder(Path(out_dir))
+    for path, stem in zip(paths, distinct_stems(paths, out), strict=True):
+        try:
+            yield reconstruct(path, run, mask_path, out, foreground, stem)
+        except ReconError as error:
+            yield Failure(path, str(error))
+        except OSError as error:  # a full disk, a folder that vanished
+            yield Failure(path, f"{path}: its results cannot be written to {out}: {error.strerror or error}.")
+
+
+def exit_status(outcomes: Sequence[ReconstructResult | Failure]) -> int:
+    """0 when every image was reconstructed, 3 when some were, 1 when none was."""
+    failures = sum(isinstance(outcome, Failure) for outcome in outcomes)
+    if failures == 0:
+        return 0
+    return 1 if failures == len(outcomes) else 3
+
+
+def distinct_stems(image_paths: Sequence[Path], out_dir: Path) -> list[str]:
+    """A name for each image's results: its stem, numbered when taken; results never replace an input image."""
+    inputs = {path.resolve() for path in image_paths}
+    taken: set[str] = set()
+    stems = []
+    for path in image_paths:
+        candidates = [path.stem] + [f"{path.stem}_{number}" for number in range(2, len(image_paths) + 2)]
+        candidates += [f"{path.stem}_cloud_{number}" for number in range(1, 2 * len(image_paths) + 2)]
+        free = (
+            name
+            for name in candidates
+            if name.lower() not in taken and (out_dir / f"{name}.png").resolve() not in inputs
+        )
+        stem = next(free)
+        taken.add(stem.lower())
+        stems.append(stem)
+    return stems
+
+
+def write_reconstruction(
+    result: Reconstruction, image_path: Path, run: Predictor, out_dir: Path, stem: str
+) -> ReconstructResult:
+    """Write the three files of one result; the JSON comes last, so where it is, the others are whole."""
+    from .preview import draw_preview
+
+    ply, preview, json_path = (out_dir / f"{stem}.{ending}" for ending in ("ply", "png", "json"))
+    timings = dict(result.timings_ms)
+    with _timed(timings, "write_ply"):
+        write_ply(ply, result.cloud)
+    with _timed(timings, "preview"):
+        rotation = None if result.camera is None else result.camera.world_to_cam[0, :3, :3].numpy()
+        picture = draw_preview(
+            result.image.rgba,
+            result.mask,
+            result.mask_source,
+            result.crop,
+            result.cloud,
+            result.part_names,
+            rotation,
+        )
+        write_png(preview, picture)
+    record = describe(result, image_path, run) | {
+        "timings_ms": timings,
+        "files": {"cloud": ply.name, "preview": preview.name},
+    }
+    write_json(json_path, record)
+    return ReconstructResult(image_path, ply, preview, json_path, record)
+
+
+def describe(result: Reconstruction, image_path: Path, run: Predictor) -> dict[str, Any]:
+    """What the JSON file says about a result."""
+    card, cloud = run.card, result.cloud
+    categories = list(card.get("categories") or [])
+    parts = None
+    if cloud.labels is not None:
+        parts = {name: int((cloud.labels == index).sum()) for index, name in enumerate(result.part_names, 1)}
+    centre_u, centre_v, side = result.box
+    return {
+        "version": 1,
+        "generator": f"recon {__version__}",
+        "image": {
+            "file": image_path.name,
+            "width": result.image.rgba.shape[1],
+            "height": result.image.rgba.shape[0],
+            "note": result.image.note,
+        },
+        "category": categories[0] if len(categories) == 1 else None,
+        "categories_of_the_model": categories,
+        "mask": {"source": result.mask_source, "share": round(float((result.mask > 127).mean()), 5)},
+        "crop": {"centre_px": [centre_u, centre_v], "side_px": side, "size": result.crop.shape[0]},
+        "points": len(cloud),
+        "frame": card.get("frame", "object: +Z up, front -Y"),
+        "colour": COLOR_SOURCES[result.color_source],
+        "parts": parts,
+        "pose": None if result.camera is None else pose_record(result.camera),
+        "run": {"folder": str(run.folder), "recipe": card.get("recipe"), "steps": card.get("steps")},
+    }
+
+
+def _checked_cloud(points: Points, run: Predictor) -> PointCloud:
+    cloud = points.cloud(0)
+    finite = np.isfinite(cloud.xyz).all() and (cloud.opacity is None or np.isfinite(cloud.opacity).all())
+    if not finite or len(cloud) == 0:
+        raise CheckpointError(
+            f"The model of {run.folder} predicts points that are not finite. Expected finite numbers; its weights are "
+            "spoilt: use an earlier checkpoint or train again."
+        )
+    if "frame" in run.card:
+        cloud.comments["frame"] = " ".join(str(run.card["frame"]).split())
+    return cloud
+
+
+def _camera(prediction: Any, cloud: PointCloud, mask: np.ndarray, run: Predictor) -> Cameras | None:
+    if prediction.rotation is None:
+        return None
+    pose = getattr(getattr(run, "config", None), "pose", None)
+    distance = float(getattr(pose, "distance", DEFAULT_DISTANCE))
+    return fit_camera(cloud.xyz, prediction.rotation[0].detach().cpu().numpy(), mask, distance)
+
+
+def _add_colors(cloud: PointCloud, camera: Cameras | None, cut: np.ndarray) -> str:
+    """Colour the cloud in place by the best source there is; returns which and says so in the PLY's comments."""
+    source = "predicted"
+    if cloud.colors is None and camera is not None:
+        step = max(1, max(cut.shape[:2]) // _COLOR_SIDE)
+        source, cloud.colors = "projected", colors_from_photo(cloud.xyz, camera, cut[::step, ::step])
+    elif cloud.colors is None:
+        source, cloud.colors = "height", colors_by_height(cloud.xyz)
+    cloud.comments["color"] = COLOR_SOURCES[source]
+    return source
+
+
+def _output_folder(out: Path) -> Path:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"--out {out} cannot be used as a folder ({error.strerror or error}). "
+            "Expected a folder that can be written."
+        ) from error
+    return out
+
+
+@contextmanager
+def _timed(timings_ms: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    timings_ms[stage] = round((time.perf_counter() - start) * 1000, 3)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `recon reconstruct` prints: a line or two per image, or one JSON object."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .reconstruct import Failure, ReconstructResult, exit_status, reconstruct_all
+
+
+def reconstruct_and_report(
+    images: Sequence[Path],
+    run_folder: Path,
+    out_dir: Path,
+    mask_path: Path | None,
+    foreground: str,
+    device: str,
+    as_json: bool,
+) -> int:
+    """Load the run, reconstruct every image, print what happened and return the exit status (0, 3 or 1)."""
+    from ..methods.run import load_run
+
+    start = time.perf_counter()
+    run = load_run(run_folder, device)
+    load_ms = (time.perf_counter() - start) * 1000
+    outcomes = []
+    for outcome in reconstruct_all(images, run, out_dir, mask_path, foreground):
+        outcomes.append(outcome)
+        if not as_json:
+            print(
+                text_of(outcome), file=sys.stderr if isinstance(outcome, Failure) else sys.stdout, flush=True
+            )
+    if as_json:
+        print(json.dumps(json_of(outcomes, load_ms), indent=1))
+    elif len(outcomes) > 1:
+        done = sum(isinstance(outcome, ReconstructResult) for outcome in outcomes)
+        print(f"{done} of {len(outcomes)} images reconstructed")
+    return exit_status(outcomes)
+
+
+def text_of(outcome: ReconstructResult | Failure) -> str:
+    """A few lines of text about one image."""
+    if isinstance(outcome, Failure):
+        return f"error: {outcome.message}"
+    record = outcome.record
+    note = f" ({record['image']['note']})" if record["image"]["note"] else ""
+    parts = ", ".join(f"{name} {count}" for name, count in (record["parts"] or {}).items())
+    lines = [
+        f"{outcome.image_path}{note}: {record['points']} points in {record['timings_ms']['total']:.0f} ms",
+        f"  mask: {record['mask']['source']}",
+        f"  colour: {record['colour']}",
+        *([f"  parts: {parts}"] if parts else []),
+        f"  {outcome.ply}  {outcome.preview}  {outcome.json}",
+    ]
+    return "\n".join(lines)
+
+
+def json_of(outcomes: Sequence[ReconstructResult | Failure], load_ms: float) -> dict[str, Any]:
+    """Everything about all images as one JSON object."""
+    return {
+        "load_run_ms": round(load_ms, 1),
+        "results": [
+            {
+                "image": str(one.image_path),
+                "ply": str(one.ply),
+                "preview": str(one.preview),
+                "json": str(one.json),
+            }
+            | {"record": one.record}
+            for one in outcomes
+            if isinstance(one, ReconstructResult)
+        ],
+        "failed": [
+            {"image": str(one.image_path), "error": one.message}
+            for one in outcomes
+            if isinstance(one, Failure)
+        ],
+    }
