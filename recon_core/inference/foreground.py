@@ -18,7 +18,7 @@ KEEP_SHARE = 0.02
 # In a cluttered picture what hangs apart is more likely another thing.
 KEEP_SHARE_CLUTTER = 0.15
 # Estimation runs on a copy with at most this many pixels along the longer side.
-BORDER_SIDE, GRABCUT_SIDE = 640, 224
+BORDER_SIDE, GRABCUT_SIDE = 448, 224
 _FIX = "Give a mask with --mask FILE, or an image with a transparent background"
 
 

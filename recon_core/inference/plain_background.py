@@ -17,11 +17,11 @@ MAX_SPREAD = 2.0
 
 def mask_by_border_color(rgb: np.ndarray) -> np.ndarray | None:
     """Object mask (H,W) bool of rgb (H,W,3) uint8 on a plain or smoothly graded background, else None."""
-    lab = lab_from_srgb(rgb)
-    field, spread = fit_border_field(ndimage.gaussian_filter(lab, (1.2, 1.2, 0)))
+    lab = np.asarray(ndimage.gaussian_filter(lab_from_srgb(rgb), (0.8, 0.8, 0)))
+    field, spread = fit_border_field(lab)
     if field is None:
         return None
-    difference = ndimage.gaussian_filter(lab - field, (0.7, 0.7, 0))
+    difference = lab - field
     distance = np.linalg.norm(difference, axis=-1)
     threshold = float(np.clip(4.0 * spread, MIN_THRESHOLD, MAX_THRESHOLD))
     # A border without any noise is a cut-out pasted on a colour: nothing there casts a shadow.
@@ -55,28 +55,34 @@ def fit_border_field(lab: np.ndarray) -> tuple[np.ndarray | None, float]:
     border does not follow such a field.
     """
     height, width = lab.shape[:2]
-    v, u = np.mgrid[:height, :width]
+    x, y = np.linspace(-1, 1, width)[None], np.linspace(-1, 1, height)[:, None]
     side = _side_of_border(height, width)
-    ring = side >= 0
-    design = _quadratic(u / max(width - 1, 1) * 2 - 1, v / max(height - 1, 1) * 2 - 1)
-    residual = np.linalg.norm(lab[ring] - np.median(lab[ring], axis=0), axis=1)
-    weights = (residual <= max(10.0, float(np.median(residual)) * 2)).astype(np.float64)
-    coefficients = np.zeros((6, 3))
-    for _ in range(6):
-        # A little ridge keeps the corners of the field sane when only part of the border is left.
-        normal = (design[ring] * weights[:, None]).T @ design[ring] + np.diag(
-            [0, 1, 1, 1, 1, 1]
-        ) * 0.02 * ring.sum()
-        coefficients = np.linalg.solve(normal, (design[ring] * weights[:, None]).T @ lab[ring])
-        residual = np.linalg.norm(lab[ring] - design[ring] @ coefficients, axis=1)
-        scale = max(1.0, 1.48 * float(np.median(residual[weights > 0]) if weights.any() else 99))
-        weights = (residual < min(3 * scale, MAX_THRESHOLD)).astype(np.float64)
+    rows, columns = np.nonzero(side >= 0)
+    coefficients, residual = _robust_fit(_quadratic(x[0, columns], y[rows, 0]), lab[rows, columns])
     inlier = residual < MAX_THRESHOLD * 0.75
-    shares = sorted(float(inlier[side[ring] == k].mean()) for k in range(4))
+    shares = sorted(float(inlier[side[rows, columns] == k].mean()) for k in range(4))
     spread = float(np.sqrt((residual[inlier] ** 2).mean())) if inlier.any() else 99.0
     if inlier.mean() < PLAIN_SHARE or shares[1] < PLAIN_SIDE_SHARE or spread > MAX_SPREAD:
         return None, spread
-    return (design @ coefficients).astype(np.float32), spread
+    one, along_x, along_y, xx, xy, yy = coefficients.astype(np.float32)  # (3,) each
+    x, y = x[..., None].astype(np.float32), y[..., None].astype(np.float32)
+    return (one + x * along_x + x * x * xx) + (y * along_y + y * y * yy) + (x * y) * xy, spread
+
+
+def _robust_fit(design: np.ndarray, lab: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients (6,3) of design (N,6) for colours lab (N,3) by reweighting, and distances (N,) from the fit."""
+    residual = np.linalg.norm(lab - np.median(lab, axis=0), axis=1)
+    weights = (residual <= max(10.0, float(np.median(residual)) * 2)).astype(np.float64)
+    # A little ridge keeps the corners of the field sane when only part of the border is left.
+    ridge = 0.02 * len(lab) * np.diag([0, 1, 1, 1, 1, 1])
+    coefficients = np.zeros((6, 3))
+    for _ in range(6):
+        weighted = (design * weights[:, None]).T
+        coefficients = np.linalg.lstsq(weighted @ design + ridge, weighted @ lab, rcond=None)[0]
+        residual = np.linalg.norm(lab - design @ coefficients, axis=1)
+        scale = max(1.0, 1.48 * float(np.median(residual[weights > 0]) if weights.any() else 99))
+        weights = (residual < min(3 * scale, MAX_THRESHOLD)).astype(np.float64)
+    return coefficients, residual
 
 
 def _side_of_border(height: int, width: int, thickness: int = 2) -> np.ndarray:
@@ -88,21 +94,24 @@ def _side_of_border(height: int, width: int, thickness: int = 2) -> np.ndarray:
 
 
 def _quadratic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.stack((np.ones_like(x, dtype=np.float64), x, y, x * x, x * y, y * y), -1)  # (H, W, 6)
+    return np.stack((np.ones_like(x), x, y, x * x, x * y, y * y), -1)  # (N, 6)
 
 
 def _flood(distance: np.ndarray, difference: np.ndarray, threshold: float, shadows: bool) -> np.ndarray:
     """Background (H,W) connected to the border: close to the field, or a soft shadow on it."""
-    darker = -difference[..., 0]
-    chroma = np.hypot(difference[..., 1], difference[..., 2])
-    slope = ndimage.gaussian_gradient_magnitude(difference[..., 0], 1.0)
-    shadow = (darker > 0) & (darker < SHADOW_DEPTH) & (chroma < SHADOW_CHROMA) & (slope < SHADOW_SLOPE)
-    passable = (distance < threshold) | (shadow & shadows)
+    passable = distance < threshold
+    if shadows:
+        darker = -difference[..., 0]
+        chroma = np.hypot(difference[..., 1], difference[..., 2])
+        slope = ndimage.gaussian_gradient_magnitude(difference[..., 0], 1.0)
+        passable |= (darker > 0) & (darker < SHADOW_DEPTH) & (chroma < SHADOW_CHROMA) & (slope < SHADOW_SLOPE)
     labels, _ = label_components(passable)
     rim = np.zeros(distance.shape, bool)
     rim[[0, -1]], rim[:, [0, -1]] = True, True
-    touching = np.unique(labels[rim & (distance < threshold)])
-    return np.isin(labels, touching[touching > 0])
+    outside = np.zeros(labels.max() + 1, bool)
+    outside[labels[rim & (distance < threshold)]] = True
+    outside[0] = False
+    return outside[labels]
 
 
 def _enclosed_background(distance: np.ndarray, threshold: float, background: np.ndarray) -> np.ndarray:
