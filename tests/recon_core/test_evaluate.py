@@ -9,7 +9,9 @@ import torch
 from fake_predictor import FakePredictor
 from scipy.spatial.transform import Rotation
 from tiny_dataset import make_tiny_dataset
+from typer.testing import CliRunner
 
+from recon_core.cli import app
 from recon_core.data.dataset import Dataset
 from recon_core.errors import ConfigError, DatasetError, InputError
 from recon_core.evaluation.evaluate import evaluate_predictor, write_evaluation
@@ -185,3 +187,24 @@ def test_true_points_cover_the_true_masks(data) -> None:
 def test_match_clouds_accepts_a_cuda_prediction(device) -> None:
     points = torch.rand(50, 3, generator=torch.Generator().manual_seed(0)).to(device)
     assert match_clouds(points, points).pred_to_truth.max() == 0
+
+
+@pytest.mark.slow
+def test_a_trained_run_is_evaluated_from_the_command_line(data, tmp_path) -> None:
+    runner = CliRunner()
+    run = tmp_path / "run"
+    short = ["optim.steps=2", "model.points=64", "model.width=8", "log.validation=2", "log.samples=2"]
+    options = [word for one in short for word in ("--set", one)]
+    trained = runner.invoke(app, ["train", "splat_unposed", "--data", str(data), "--out", str(run), *options])
+    assert trained.exit_code == 0, trained.output
+    done = runner.invoke(app, ["eval", str(run), "--data", str(data), "--views", "2", "--points", "500"])
+    assert done.exit_code == 0, done.output
+    assert "Chamfer sum x100 (Euclidean, 64 vs 500 points, diag 1)" in done.output
+    written = json.loads((run / "evaluation" / "test" / "metrics.json").read_text())
+    assert written["run"] == str(run)
+    assert written["methods"]["model"]["pose_median_deg"] is not None
+    assert (run / "evaluation" / "test" / "report.html").stat().st_size > 10_000
+    as_json = runner.invoke(
+        app, ["eval", str(run), "--data", str(data), "--json", "--no-report", "--out", str(tmp_path / "o")]
+    )
+    assert json.loads(as_json.stdout)["views_per_object"] == 5
