@@ -3,6 +3,7 @@
 
 from typing import NamedTuple
 
+import bmesh
 import bpy
 import numpy as np
 
@@ -147,3 +148,53 @@ def normalise_pieces(pieces: list[Piece], rotation: np.ndarray, normalise: bool)
     for piece in pieces:
         set_vertices(piece.thing.data, transform_points(matrix, vertices_of(piece.thing.data)))
     return matrix
+
+
+def remove_double_faces(pieces: list[Piece]) -> int:
+    """Remove faces that lie exactly on an earlier one, in all pieces together; return how many.
+
+    Some modellers make a sheet two-sided by doubling its faces: each then shadows the other, black or speckled.
+    """
+    vertices = np.concatenate([vertices_of(piece.thing.data) for piece in pieces])
+    steps = np.rint((vertices - vertices.min(0)) / np.ptp(vertices) * 1e7).astype(np.int64)
+    _, places = np.unique(steps, axis=0, return_inverse=True)
+    # A face is known by the sum of a random number per place: independent of where it starts and of its direction.
+    numbers = np.random.Generator(np.random.PCG64(0)).integers(0, 1 << 62, len(vertices), np.uint64)
+    keys, start = [], 0
+    for piece in pieces:
+        keys.append(_face_keys(piece.thing.data, numbers[places.ravel()[start:]]))
+        start += len(piece.thing.data.vertices)
+    everything = np.concatenate(keys)
+    is_double = np.ones(len(everything), bool)
+    is_double[np.unique(everything, return_index=True)[1]] = False
+    start = 0
+    for piece, own in zip(pieces, keys):
+        _delete_faces(piece.thing.data, np.flatnonzero(is_double[start : start + len(own)]))
+        start += len(own)
+    return int(is_double.sum())
+
+
+def _face_keys(mesh: bpy.types.Mesh, numbers: np.ndarray) -> np.ndarray:
+    """Sum over each face's corners of its vertices' numbers, modulo 2^64 (F,)."""
+    corners, starts = np.empty(len(mesh.loops), np.int32), np.empty(len(mesh.polygons), np.int32)
+    mesh.loops.foreach_get("vertex_index", corners)
+    mesh.polygons.foreach_get("loop_start", starts)
+    order = np.argsort(starts)
+    keys = np.empty(len(starts), np.uint64)
+    if len(starts):
+        keys[order] = np.add.reduceat(numbers[corners], starts[order])
+    return keys
+
+
+def _delete_faces(mesh: bpy.types.Mesh, faces: np.ndarray) -> None:
+    if len(faces) == 0:
+        return
+    editor = bmesh.new()
+    try:
+        editor.from_mesh(mesh)
+        editor.faces.ensure_lookup_table()
+        bmesh.ops.delete(editor, geom=[editor.faces[index] for index in faces.tolist()], context="FACES_ONLY")
+        editor.to_mesh(mesh)
+    finally:
+        editor.free()
+    mesh.update()

@@ -56,8 +56,12 @@ def _add_image_options(group: argparse._ArgumentGroup) -> None:
     add("--size", type=_whole(8, 4096), default=128, help="width and height in pixels")
     add("--passes", type=_passes, default=",".join(PASSES), help="images to write, separated by commas")
     add("--samples", type=_whole(1, 4096), default=16, help="samples per pixel")
-    add("--light", choices=("random", "fixed", "studio"), default="random",
-        help="random: two suns and a sky per object; fixed: the same three suns; studio: suns on the camera")  # fmt: skip
+    add(
+        "--light",
+        choices=("random", "fixed", "studio"),
+        default="random",
+        help="random: two suns and a sky per object; fixed: the same three suns; studio: suns on the camera",
+    )
     add("--background", default="transparent", metavar="transparent|R,G,B|IMAGE",
         help="transparent, an sRGB colour in 0..255, or a picture (or folder of pictures) to crop from")  # fmt: skip
     add("--device", choices=("cpu", "gpu"), default="cpu", help="where Cycles renders")

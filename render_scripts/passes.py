@@ -118,6 +118,16 @@ def _set_passes(layer: bpy.types.ViewLayer, settings: RenderSettings) -> None:
     layer.pass_alpha_threshold = 0.5
 
 
+def forget_last_object(scene: bpy.types.Scene) -> None:
+    """Free what Cycles keeps between renders.
+
+    It recognises images by their address, and a new image may get the address of one removed just before: without
+    this, objects now and then wear the textures of the one before.
+    """
+    scene.render.use_persistent_data = False  # the change itself frees
+    scene.render.use_persistent_data = True
+
+
 def place_camera(scene: bpy.types.Scene, view: View, radius: float) -> None:
     """Put the scene's camera at a view; clipping planes enclose a sphere of `radius` about the origin."""
     camera = scene.camera

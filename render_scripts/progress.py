@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the user and the farm read on stdout, kept apart from the noise Blender prints there."""
 
+import io
 import json
 import os
 import sys
@@ -35,4 +36,4 @@ class Progress:
             print(line, file=self.stream, flush=True)
         except BrokenPipeError:
             # The reader went away (head, a closed farm): rendering goes on, there is nobody to tell.
-            self.stream = open(os.devnull, "w", encoding="utf-8")
+            self.stream = io.StringIO()

@@ -16,7 +16,14 @@ from .backgrounds import Background
 from .import_mesh import MeshError, import_file
 from .lighting import aim_light, apply_light, choose_light, remove_lights
 from .materials import assign_parts, prepare_materials
-from .normalise import Piece, clear_imported, collect_pieces, normalise_pieces, surface_vertices
+from .normalise import (
+    Piece,
+    clear_imported,
+    collect_pieces,
+    normalise_pieces,
+    remove_double_faces,
+    surface_vertices,
+)
 from .parts import Mapping, names_for, palette
 from .passes import (
     DEPTH_MAX,
@@ -25,6 +32,7 @@ from .passes import (
     ViewImages,
     decode,
     depth_to_uint16,
+    forget_last_object,
     place_camera,
     render_channels,
 )
@@ -67,6 +75,7 @@ class Model(NamedTuple):
 def render_object(job: Job, source: Source, sha256: str, on_view: Callable[[int, int], None]) -> list[str]:
     """Render one source into its dataset folder; return warnings. Raises MeshError or ValueError for bad sources."""
     clear_imported()
+    forget_last_object(job.scene)
     try:
         model, warnings = load_model(job, source, sha256)
         views = object_views(job.views, job.options.seed, source.key)
@@ -102,6 +111,7 @@ def load_model(job: Job, source: Source, sha256: str) -> tuple[Model, list[str]]
         [source.key, source.relative, source.name], job.axes, job.options.up, job.options.front
     )
     matrix = normalise_pieces(pieces, rotation_from_axes(up, front), job.options.normalise == "bbox")
+    remove_double_faces(pieces)
     warnings = prepare_materials(pieces, source.path.suffix.lower() in VERTEX_COLOR_FORMATS)
     names = names_for(source.category, description, job.mapping)
     labelled, part_warnings = assign_parts(pieces, names, job.mapping, source.key)
