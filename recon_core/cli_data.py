@@ -88,7 +88,9 @@ def render(
     retries: Annotated[
         int, typer.Option("--retries", min=0, help="New attempts after a crash or timeout.")
     ] = 1,
-    resume: Annotated[bool, typer.Option("--resume", help="Skip complete objects: always so.", show_default=False)] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Skip complete objects: always so.", show_default=False)
+    ] = True,
     force: Annotated[bool, typer.Option("--force", help="Render complete objects again.")] = False,
     skip_failed: Annotated[
         bool, typer.Option("--skip-failed", help="Leave objects alone that failed.jsonl names.")
@@ -139,10 +141,13 @@ def check(
     ] = 0,
 ) -> None:
     """Check that a dataset folder is whole and consistent. Exit status 1 when there are errors."""
+    import torch
+
     from .data.check import check_dataset
     from .data.check_report import as_json as to_json
     from .data.check_report import as_text
 
+    torch.set_num_threads(1)  # many small matrices: more threads only wait for each other
     report = check_dataset(dataset, limit)
     if sheet is not None:
         from .data.contact_sheet import write_contact_sheet
