@@ -41,8 +41,8 @@ class AugmentConfig(BaseModel):
     rotation_deg: float = Field(
         0.0, ge=0, le=180, description="largest turn about the optical axis, degrees; changes the view's pose"
     )
-    mask_error_probability: float = Field(0.3, ge=0, le=1, description="share of images with a wrong outline")
-    mask_error: float = Field(0.02, ge=0, le=0.1, description="largest erosion or dilation, in image widths")
+    mask_error_probability: float = Field(0.2, ge=0, le=1, description="share of images with a wrong outline")
+    mask_error: float = Field(0.012, ge=0, le=0.1, description="largest erosion or dilation, in image widths")
     background_probability: float = Field(
         0.1, ge=0, le=1, description="share of images whose background is shown instead of mid grey"
     )

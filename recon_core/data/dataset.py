@@ -101,7 +101,8 @@ class Dataset:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DatasetError(
-                f"{path} cannot be read: {error}. Render again to write the splits."
+                f"{path} cannot be read ({error}). `recon render` writes the splits at its end; run it "
+                "again, it keeps the objects that are complete."
             ) from error
         names = [line.strip() for line in lines if line.strip()]
         missing = [name for name in names if not (self.folder(name) / "transforms.json").is_file()]

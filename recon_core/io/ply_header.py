@@ -18,36 +18,46 @@ _TYPES = {
 
 @dataclass
 class Property:
+    """One column of an element; a list when `count_type` is set."""
+
     name: str
     type: str  # numpy code without byte order
     count_type: str | None = None  # set for lists: the type of the length
 
     @property
     def min_bytes(self) -> int:
+        """Bytes in a binary row: of the value, or of a list's length field."""
         return int((self.count_type or self.type)[1])
 
 
 @dataclass
 class Element:
+    """A table of the body: `count` rows of `properties`."""
+
     name: str
     count: int
     properties: list[Property] = field(default_factory=list)
 
     @property
     def scalars(self) -> list[Property]:
+        """The properties that are not lists, in file order."""
         return [one for one in self.properties if one.count_type is None]
 
     @property
     def has_lists(self) -> bool:
+        """Whether rows differ in length."""
         return len(self.scalars) < len(self.properties)
 
     @property
     def min_row_bytes(self) -> int:
+        """Least size of a binary row: exact without lists."""
         return sum(one.min_bytes for one in self.properties)
 
 
 @dataclass
 class Header:
+    """The parsed header; `body_start` is the offset of the first byte behind it."""
+
     byte_order: str  # "" for ascii
     elements: list[Element]
     comments: dict[str, str]
@@ -55,6 +65,7 @@ class Header:
 
 
 def parse_header(data: bytes, path: Path) -> Header:
+    """Parse the header at the start of a file's bytes; raise InputError, naming `path`, when it is not valid."""
     lines, body_start = _header_lines(data, path)
     header = Header("?", [], {}, body_start)
     for number, line in enumerate(lines[1:], start=2):
@@ -126,6 +137,7 @@ def _property(words: list[str], where: str) -> Property:
 
 
 def vertex_element(header: Header, path: Path) -> Element:
+    """The first element named vertex; raise InputError when it is missing or lacks x, y or z."""
     vertex = next((one for one in header.elements if one.name == "vertex"), None)
     if vertex is None:
         found = ", ".join(one.name for one in header.elements) or "none"
