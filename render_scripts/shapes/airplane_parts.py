@@ -150,9 +150,7 @@ def _rounded_tip(before: Station, last: Station, amount: float) -> list[Station]
         x, y, z = np.array([before.x, before.y, before.z]) + step * k
         y = y + 0.42 * chord * (1 - size)
         out.append(
-            Station(
-                float(x), float(y), float(z), chord * size, last.thickness, last.twist_deg, last.cant_deg
-            )
+            Station(float(x), float(y), float(z), chord * size, last.thickness, last.twist_deg, last.cant_deg)
         )
     return out
 
@@ -257,16 +255,16 @@ def pair(label: str, material: Material, mesh: Mesh) -> list[Part]:
 
 def ellipsoid(x: float, y: float, z: float, power: float = 2.0, sides: int = 24, rings: int = 10) -> Mesh:
     """Egg along Y with semi-axes x, y, z metres."""
+    return kit.loft(list(ellipsoid_rings(x, y, z, power, sides, rings)))
+
+
+def ellipsoid_rings(
+    x: float, y: float, z: float, power: float = 2.0, sides: int = 24, rings: int = 10
+) -> np.ndarray:
+    """(rings+1,sides,3) cross-sections of an egg along Y, ends as points."""
     t = np.linspace(0, TAU / 2, rings + 1)
     unit = kit.superellipse(2.0, 2.0, power, sides)
     size, at = np.sin(t), -np.cos(t) * y
     size[[0, -1]] = 0.0
-    out = np.stack(
-        [
-            unit[None, :, 0] * size[:, None] * x,
-            np.repeat(at[:, None], sides, 1),
-            unit[None, :, 1] * size[:, None] * z,
-        ],
-        -1,
-    )
-    return kit.loft(list(out))
+    across = [size[:, None] * unit[None, :, k] * scale for k, scale in ((0, x), (1, z))]
+    return np.stack([across[0], np.repeat(at[:, None], sides, 1), across[1]], -1)
