@@ -144,7 +144,7 @@
     document.getElementById("name").textContent = entry.name;
     document.querySelectorAll(".object").forEach((one, place) => one.classList.toggle("chosen", place === state.index));
     buttons();
-    refresh();
+    draw(); // at once: a page that is printed or in the background may never get a frame
   }
 
   function clamp(value, low, high) { return Math.min(high, Math.max(low, value)); }
