@@ -17,9 +17,9 @@ def stool(finish: Finish, rng: Rng) -> tuple[list[Part], int, dict]:
     kind = rng.weighted({"legs": 5, "pedestal": 2.0, "star": 1.6, "bench": 1.3, "pouf": 0.8})
     tall = kind in ("legs", "pedestal", "star") and rng.chance(0.5)
     height = rng.uniform(0.62, 0.8) if tall else rng.uniform(0.42, 0.5)
-    size = rng.uniform(0.31, 0.4)
+    size = rng.uniform(0.3, 0.38)
     outline = rng.choice(["round", "round", "square"]) if kind != "star" else "round"
-    frame = Frame(size, size, height, size, rng.uniform(0.02, 0.04), outline=outline)
+    frame = Frame(size, size, height, size, rng.uniform(0.025, 0.045), outline=outline)
     style = {"type": "stool", "base": kind, "seat": outline, "tall": tall}
     if kind == "bench":
         return *_bench(finish, rng), {**style, "seat": "oblong"}
@@ -47,7 +47,7 @@ def _spoke(z: float):
 def seat(frame: Frame, finish: Finish, rng: Rng) -> list[Part]:
     """A round or square seat, bare, dished or padded, symmetrical about Z."""
     top = frame.board_top
-    padded = rng.chance(0.5)
+    padded = rng.chance(0.65)
     if frame.outline == "round":
         r, low = frame.width / 2, frame.underside
         dish = rng.uniform(0.0, 0.012) if not padded else 0.0

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from .mesh import Mesh
-from .skin import box_mapped, skin
+from .skin import box_mapped, face_normals, skin
 
 TAU = 2 * np.pi
 
@@ -70,7 +71,10 @@ def lathe(profile: Sequence[Sequence[float]] | np.ndarray, sides: int = 24) -> M
         ],
         -1,
     )
-    return skin(rings)
+    mesh = skin(rings)
+    normal = face_normals(mesh)
+    level = np.abs(normal[:, 2]) > 0.8 * np.linalg.norm(normal, axis=1)  # planks, not rays, on flat faces
+    return replace(mesh, uv=np.where(level[:, None, None], box_mapped(mesh, "y").uv, mesh.uv))
 
 
 def cylinder(radius: float, height: float, bevel: float = 0.002, sides: int = 24, steps: int = 1) -> Mesh:
