@@ -91,6 +91,7 @@ def usable_cores() -> int:
 
 def make_plan(options: FarmOptions, blender: BlenderCommand | None = None) -> Plan:
     """Ask render_views which objects there are; raises InputError for options or meshes it cannot use."""
+    _check_output(options)
     command = _command(options, blender or find_blender(options.blender), *options.selection_arguments, "--dry-run")
     events = _events_of_short_run(command)
     plans = [event for event in events if event["event"] == "plan"]
@@ -270,6 +271,13 @@ class _Farm:
     def give_up(self, name: str, message: str) -> None:
         self.result.failed[name] = message
         self.progress.failed(name, message)
+
+
+def _check_output(options: FarmOptions) -> None:
+    """A dataset inside the folder of meshes would be taken for meshes by the next run (its points.ply)."""
+    for folder in options.meshes:
+        if folder.is_dir() and options.output.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"--output {options.output} lies inside the meshes {folder}: choose a folder elsewhere.")
 
 
 def render_arguments(given: Mapping[str, object]) -> tuple[str, ...]:

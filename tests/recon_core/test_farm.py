@@ -213,6 +213,8 @@ def test_plan_writes_nothing_and_wrong_use_is_one_sentence(meshes: Path) -> None
         farm.make_plan(options(meshes, render_arguments=("--light=dark",)))
     with pytest.raises(InputError, match="does not exist"):
         farm.make_plan(options(meshes / "nowhere"))
+    with pytest.raises(InputError, match="lies inside the meshes"):
+        farm.make_plan(farm.FarmOptions((meshes,), meshes / "dataset"))
 
 
 @needs_wheel
