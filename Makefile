@@ -1,6 +1,5 @@
 # `make` prepares .venv; `make demo`, `make test` and `make lint` prepare it too when it is missing.
 #   make PYTHON=/path/to/python3.11         another interpreter (the bpy wheel exists for Python 3.11 only)
-#   make TORCH_INDEX=https://download.pytorch.org/whl/cpu     the small CPU-only torch on Linux
 #   make test PYTEST_ARGS="-k splat -x"     a part of the tests
 
 VENV ?= .venv

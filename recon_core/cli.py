@@ -135,6 +135,21 @@ def reconstruct(
     raise typer.Exit(reconstruct_and_report(images, run, out, mask, foreground, device, as_json))
 
 
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for everything that is made.")] = Path("demo"),
+    objects: Annotated[int, typer.Option("--objects", min=20, help="Chairs to make.")] = 150,
+    views: Annotated[int, typer.Option("--views", min=4, help="Renders of each.")] = 8,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Blender processes.")] = 2,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps. [default: the recipe's]")] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Make chairs, render them in Blender, train, score and reconstruct: about 10 minutes on 2 cores."""
+    from .demo import DemoOptions, run_demo
+
+    typer.echo(run_demo(DemoOptions(out, objects, views, jobs, steps, device)))
+
+
 def main() -> None:
     """Run the command line; a ReconError becomes one line on stderr and its exit status."""
     try:

@@ -12,6 +12,7 @@ from ..data.augment import AugmentConfig
 from ..errors import ConfigError
 from ..models.pose import Representation
 from ..resources import resource_dir
+from ..training.bootstrap import BootstrapConfig
 from .config import Config, explain, nearest
 from .network import ModelConfig
 from .terms import Term
@@ -21,6 +22,7 @@ class KnownPose(Config):
     """The dataset's cameras are used as they are."""
 
     kind: Literal["known"] = "known"
+
     @property
     def rotation(self) -> Representation:
         """There are no branches."""
@@ -61,8 +63,10 @@ class EnsemblePose(Config):
     """Points with which hypotheses are compared."""
     score_size: Annotated[int, Field(ge=8)] = 32
     """Width in pixels of the masks with which hypotheses are compared."""
-    student_from: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the run after which the student starts to learn."""
+    bootstrap: BootstrapConfig | None = None
+    """Find first poses for all masks before the network trains; null starts from a ring of views."""
+    bootstrap_until: Annotated[float, Field(ge=0, le=1)] = 0.15
+    """Share of the run in which shapes learn from the bootstrapped poses and the branches imitate them."""
 
 
 Pose = Annotated[KnownPose | RegressedPose | EnsemblePose, Field(discriminator="kind")]

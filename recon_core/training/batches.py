@@ -8,17 +8,25 @@ from ..data.augment import augment_input, compose_input
 from ..data.viewset import ViewSet, gather_batch, sample_batch
 from ..methods.recipe import KnownPose, Recipe
 from ..methods.terms import Views
+from .bootstrap import Bootstrap
 from .step import StepInput
 
 
 def draw_batch(
-    viewset: ViewSet, recipe: Recipe, generator: torch.Generator, device: torch.device
+    viewset: ViewSet,
+    recipe: Recipe,
+    generator: torch.Generator,
+    device: torch.device,
+    bootstrap: Bootstrap | None = None,
 ) -> StepInput:
     """A random batch; with learnt poses every supervised view is also an input."""
     batch = sample_batch(viewset, recipe.optim.objects, recipe.optim.views, generator, device=device)
     inputs = _inputs(viewset, batch.objects, batch.views, recipe, device)
     flat = augment_input(inputs.flatten(0, 1), recipe.data.augment, generator)
-    return StepInput(flat.unflatten(0, inputs.shape[:2]), _views(batch))
+    ranked = None
+    if bootstrap is not None:
+        ranked = bootstrap.rotations[batch.objects.cpu()[:, None], batch.views.cpu()].to(device)
+    return StepInput(flat.unflatten(0, inputs.shape[:2]), _views(batch), ranked)
 
 
 def fixed_batch(

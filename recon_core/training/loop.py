@@ -6,15 +6,19 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 from tqdm import tqdm
 
+from ..data.viewset import ViewSet
 from ..errors import TrainingError
+from ..io.atomic import atomic_path
 from ..methods.network import Network
-from ..methods.recipe import OptimConfig, Recipe
+from ..methods.recipe import EnsemblePose, OptimConfig, Recipe
 from .batches import draw_batch
+from .bootstrap import Bootstrap, bootstrap_poses
 from .checkpoints import TrainState, list_checkpoints, restore, save_checkpoint
 from .interrupt import StopRequest
 from .logs import RunLog
@@ -56,6 +60,7 @@ def train(
     )
     if resume is not None:
         restore(state, resume)
+    bootstrap = find_first_poses(recipe, data.train, run, fabric.device)
     model, optimizer = fabric.setup(StepModule(network, recipe), state.optimizer)
     log = RunLog(run, recipe, first_step=state.step)
     with (
@@ -74,7 +79,7 @@ def train(
             started = time.process_time()
             progress = state.step / recipe.optim.steps
             set_learning_rate(optimizer, recipe.optim, progress)
-            batch = draw_batch(data.train, recipe, state.generator, fabric.device)
+            batch = draw_batch(data.train, recipe, state.generator, fabric.device, bootstrap)
             terms = model(batch, progress)
             require_finite(terms, state.step, run)
             optimizer.zero_grad()
@@ -101,6 +106,26 @@ def build_network(recipe: Recipe, parts: int) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         return Network(recipe.model, parts, recipe.pose.hypotheses, recipe.pose.rotation)
+
+
+def find_first_poses(
+    recipe: Recipe, viewset: ViewSet, run: RunFolder, device: torch.device
+) -> Bootstrap | None:
+    """Bootstrapped poses of a recipe that asks for them; kept in the run folder for resuming."""
+    pose = recipe.pose
+    if not isinstance(pose, EnsemblePose) or pose.bootstrap is None:
+        return None
+    path = run.folder / "bootstrap.safetensors"
+    if not path.exists():
+        masks = torch.from_numpy(np.asarray(viewset.masks)).to(device).float() / 255
+        focal_widths = float(np.median(viewset.fx)) / viewset.mask_size
+        generator = torch.Generator().manual_seed(recipe.seed)
+        found = bootstrap_poses(
+            masks, focal_widths, pose.distance, pose.hypotheses, pose.bootstrap, generator
+        )
+        with atomic_path(path) as temporary:
+            found.save(temporary)
+    return Bootstrap.load(path)
 
 
 def make_optimizer(network: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:

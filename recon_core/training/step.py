@@ -19,6 +19,7 @@ class StepInput:
 
     inputs: torch.Tensor
     views: Views
+    ranked: torch.Tensor | None = None  # (B, V, K, 3, 3) bootstrapped poses, best first
 
 
 @dataclass
@@ -36,7 +37,7 @@ def run_step(network: Network, batch: StepInput, recipe: Recipe, progress: float
     batch_size, encoded = batch.inputs.shape[:2]
     features = network.encoder(batch.inputs.flatten(0, 1))  # (B*E, F)
     points = network.decoder(features.view(batch_size, encoded, -1)[:, 0])
-    views, terms, winners = _posed(network, features, points, batch.views, recipe, progress)
+    views, terms, winners = _posed(network, features, points, batch, recipe, progress)
     for index, term in enumerate(recipe.terms):
         name = term.kind if f"{term.kind}" not in terms else f"{term.kind}.{index}"
         terms[name] = term.weight * term.evaluate(points, views, progress).mean()
@@ -44,20 +45,29 @@ def run_step(network: Network, batch: StepInput, recipe: Recipe, progress: float
 
 
 def _posed(
-    network: Network, features: torch.Tensor, points: Points, views: Views, recipe: Recipe, progress: float
+    network: Network,
+    features: torch.Tensor,
+    points: Points,
+    batch: StepInput,
+    recipe: Recipe,
+    progress: float,
 ) -> tuple[Views, dict[str, torch.Tensor], torch.Tensor | None]:
     """The views with the cameras of the recipe's pose source, and that source's own terms."""
-    pose = recipe.pose
+    pose, views, ranked = recipe.pose, batch.views, batch.ranked
     if isinstance(pose, KnownPose):
         return views, {}, None
     assert network.pose is not None
     rotations = network.pose.hypotheses(features)  # (B*V, K, 3, 3)
     if isinstance(pose, RegressedPose):
         return _with_poses(views, rotations[:, 0], pose.distance), {}, None
-    winners = _best_hypothesis(rotations, points, views, recipe, pose, progress)
-    best = rotations[torch.arange(len(winners), device=winners.device), winners]  # (B*V, 3, 3)
     terms: dict[str, torch.Tensor] = {}
-    if network.pose.student is not None and progress >= pose.student_from:
+    candidates = rotations
+    if ranked is not None and progress < pose.bootstrap_until:
+        candidates = ranked.flatten(0, 1)  # (B*V, K, 3, 3)
+        terms["bootstrap"] = pose.student_weight * rotation_distance(candidates, rotations).mean()
+    winners = _best_hypothesis(candidates, points, views, recipe, pose, progress)
+    best = candidates[torch.arange(len(winners), device=winners.device), winners]  # (B*V, 3, 3)
+    if network.pose.student is not None:
         distance = rotation_distance(best.detach(), network.pose.student(features))
         terms["student"] = pose.student_weight * distance.mean()
     return _with_poses(views, best, pose.distance), terms, winners

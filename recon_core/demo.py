@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole path once: shapes, renders in Blender, training, scores on unseen objects, images to clouds.
+
+Each stage is one command that a user could type; it is printed, run with its own progress, and skipped when its result
+is already there.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ReconError
+from .resources import resource_dir
+from .training.checkpoints import list_checkpoints
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """Sizes of the demo."""
+
+    out: Path
+    objects: int = 150
+    views: int = 8
+    jobs: int = 2
+    steps: int | None = None  # of training; None = the recipe's
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command: what it is for, its arguments after `recon`, and whether its result is already there."""
+
+    title: str
+    arguments: Callable[[], Sequence[str | Path]]
+    done: Callable[[], bool]
+
+
+def run_demo(options: DemoOptions) -> str:
+    """Run what is missing and return where everything is; raises ReconError when a stage fails."""
+    started, stages = time.monotonic(), demo_stages(options)
+    for number, stage in enumerate(stages, 1):
+        heading = f"[{number}/{len(stages)}] {stage.title}"
+        if stage.done():
+            print(f"{heading}: already there", flush=True)
+            continue
+        arguments = [str(argument) for argument in stage.arguments()]
+        print(f"\n{heading}\n  $ recon {' '.join(arguments)}", flush=True)
+        status = subprocess.run([sys.executable, "-m", "recon_core.cli", *arguments], check=False).returncode
+        if status != 0:
+            raise ReconError(
+                f"The demo stopped at stage {number} ({stage.title}), exit status {status}. Mend what it says above "
+                "and run the same command again: finished stages are skipped."
+            )
+    return summary(options, time.monotonic() - started)
+
+
+def demo_stages(options: DemoOptions) -> list[Stage]:
+    """The stages in order; paths below options.out."""
+    out = options.out
+    meshes, data, run, clouds = out / "meshes", out / "dataset", out / "run", out / "reconstructions"
+    images = sorted(resource_dir("examples").glob("*.png"))
+    return [
+        Stage("Look at this machine", lambda: ["doctor"], lambda: False),
+        Stage(
+            f"Make {options.objects} chairs",
+            lambda: ["shapes", "--category", "chair", "--count", str(options.objects), "--output", meshes],
+            lambda: len(list(meshes.glob("chair/*/object.json"))) >= options.objects,
+        ),
+        Stage(
+            f"Render {options.views} views of each in Blender",
+            lambda: ["render", meshes, "--output", data, "--views", str(options.views), "--jobs", str(options.jobs)],
+            lambda: (
+                (data / "splits" / "train.txt").is_file()
+                and len(list(data.glob("chair/*/transforms.json"))) >= options.objects
+            ),
+        ),
+        Stage(
+            "Check the renders",
+            lambda: ["check", data, "--sheet", out / "dataset.png"],
+            (out / "dataset.png").is_file,
+        ),
+        Stage(
+            "Train from the masks (colours and parts only paint the points)",
+            lambda: _train_arguments(options, data, run),
+            lambda: _is_trained(run),
+        ),
+        Stage(
+            "Score it on chairs it never saw",
+            lambda: ["eval", run, "--data", data, "--split", "test", "--out", out / "report", "--device", options.device],
+            (out / "report" / "report.html").is_file,
+        ),
+        Stage(
+            "Turn images of real meshes into clouds",
+            lambda: ["reconstruct", *images, "--run", run, "--out", clouds, "--device", options.device],
+            lambda: all((clouds / f"{image.stem}.json").is_file() for image in images),
+        ),
+    ]
+
+
+def _train_arguments(options: DemoOptions, data: Path, run: Path) -> list[str | Path]:
+    if list_checkpoints(run):
+        return ["train", "--data", data, "--resume", run, "--device", options.device]
+    steps = [] if options.steps is None else ["--set", f"optim.steps={options.steps}"]
+    return ["train", "demo", "--data", data, "--out", run, "--device", options.device, *steps]
+
+
+def _is_trained(run: Path) -> bool:
+    """Whether the last checkpoint is of the recipe's last step."""
+    from .methods.run import read_run_recipe
+
+    found = list_checkpoints(run)
+    if not found:
+        return False
+    return int(found[-1].name.split("-")[1]) >= read_run_recipe(run).optim.steps
+
+
+def summary(options: DemoOptions, seconds: float) -> str:
+    """Where everything is, and the scores in a line."""
+    out = options.out
+    lines = [
+        "",
+        f"Done in {seconds / 60:.1f} minutes. Look at:",
+        f"  {out / 'dataset.png'}                what was rendered",
+        f"  {out / 'run' / 'samples'}            what the model saw and learnt, by step",
+        f"  {out / 'report' / 'report.html'}     scores, and every test chair to turn in your hand",
+        f"  {out / 'reconstructions'}            PLY clouds and previews of the example images",
+    ]
+    return "\n".join(lines + _scores(out / "report" / "metrics.json"))
+
+
+def _scores(path: Path) -> list[str]:
+    """Chamfer of the model and of both baselines, when metrics.json has them."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))["table"]
+    except (OSError, ValueError, KeyError):
+        return []
+    return [f"  {row['name']}: Chamfer {row['chamfer']:.2f}" for row in rows if "chamfer" in row]
