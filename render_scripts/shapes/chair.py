@@ -115,7 +115,13 @@ def dining(rng: Rng) -> Built:
     frame = _frame(rng)
     if back == "bentwood":  # the back follows the rim of the round seat
         frame = replace(frame, outline="round", rear_width=frame.width, curve=frame.depth / 4)
-    seats = {"board": 3, "saddle": 2, "upholstered": 3, "cushion": 1.5, "weave": 0 if back == "bentwood" else 1}
+    seats = {
+        "board": 3,
+        "saddle": 2,
+        "upholstered": 3,
+        "cushion": 1.5,
+        "weave": 0 if back == "bentwood" else 1,
+    }
     frame, parts, seat = _seat(frame, made, rng, seats)
     style = rng.weighted(
         {"straight": 2, "tapered": 4, "turned": 2.5, "sabre": 1.5, "dowel": 1.5, "slab": 0.5}
