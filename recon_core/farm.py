@@ -80,7 +80,9 @@ class FarmResult:
 
     def __str__(self) -> str:
         rate = f", {self.views / self.seconds:.1f} views/s" if self.views else ""
-        counts = f"{self.rendered} rendered, {self.complete_before} complete before, {len(self.failed)} failed"
+        counts = (
+            f"{self.rendered} rendered, {self.complete_before} complete before, {len(self.failed)} failed"
+        )
         return f"{counts} in {self.seconds:.1f} s{rate}"
 
 
@@ -92,7 +94,9 @@ def usable_cores() -> int:
 def make_plan(options: FarmOptions, blender: BlenderCommand | None = None) -> Plan:
     """Ask render_views which objects there are; raises InputError for options or meshes it cannot use."""
     _check_output(options)
-    command = _command(options, blender or find_blender(options.blender), *options.selection_arguments, "--dry-run")
+    command = _command(
+        options, blender or find_blender(options.blender), *options.selection_arguments, "--dry-run"
+    )
     events = _events_of_short_run(command)
     plans = [event for event in events if event["event"] == "plan"]
     if not plans:
@@ -245,7 +249,9 @@ class _Farm:
     def could_not_start(self, one: _Running, reason: str) -> None:
         self.failed_starts += 1
         if self.failed_starts >= MAX_FAILED_STARTS:
-            raise ReconError(f"{self.blender} does not get as far as rendering: {reason}. Try `recon doctor`.")
+            raise ReconError(
+                f"{self.blender} does not get as far as rendering: {reason}. Try `recon doctor`."
+            )
         self.queue.give_back(one.names)
 
     def end_late_processes(self) -> None:
@@ -277,7 +283,9 @@ def _check_output(options: FarmOptions) -> None:
     """A dataset inside the folder of meshes would be taken for meshes by the next run (its points.ply)."""
     for folder in options.meshes:
         if folder.is_dir() and options.output.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"--output {options.output} lies inside the meshes {folder}: choose a folder elsewhere.")
+            raise InputError(
+                f"--output {options.output} lies inside the meshes {folder}: choose a folder elsewhere."
+            )
 
 
 def render_arguments(given: Mapping[str, object]) -> tuple[str, ...]:
@@ -334,7 +342,9 @@ def _events_of_short_run(command: list[str]) -> list[dict[str, Any]]:
 
 def _death(status: int, stderr: str) -> str:
     """Say in one line how a process ended: its last error line, or the signal."""
-    lines = [line.strip() for line in stderr.splitlines() if "rror" in line or line.startswith("render_views:")]
+    lines = [
+        line.strip() for line in stderr.splitlines() if "rror" in line or line.startswith("render_views:")
+    ]
     last = lines[-1].removeprefix("render_views: ") if lines else ""
     if status < 0:
         return f"Blender was killed by signal {-status}" + (f" ({last})" if last else "")
