@@ -42,7 +42,7 @@ test: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --level error --pythonpath $(BIN)/python
 
 clean-venv:
 	rm -rf $(VENV)
