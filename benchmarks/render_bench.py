@@ -142,7 +142,7 @@ def processes(meshes: Path, output: Path, count: int, samples: int) -> float:
                 "--shard",
                 f"{index}/{count}",
             ]
-        )  # fmt: skip
+        )
         for index in range(count)
     ]
     codes = [child.wait() for child in children]

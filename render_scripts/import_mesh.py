@@ -6,6 +6,7 @@ import by hand.
 """
 
 import json
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from .finite import count_bad_vertices
 from .off import read_off
 
 EXTENSIONS = (".glb", ".gltf", ".obj", ".ply", ".stl", ".fbx", ".off", ".blend")
@@ -30,6 +32,9 @@ def import_file(path: Path) -> None:
     if path.stat().st_size == 0:
         raise MeshError("file is empty")
     check_signature(path)
+    bad = count_bad_vertices(path)
+    if bad:
+        raise MeshError(f"{bad} vertices are NaN or infinite")
     try:
         IMPORTERS[path.suffix.lower()](path)
     except MeshError:
@@ -62,8 +67,22 @@ def check_signature(path: Path) -> None:
         _check_glb(head, path.stat().st_size)
     if suffix == ".gltf":
         _check_gltf(path)
+    if suffix == ".blend":
+        _check_blend(head)
     if suffix == ".ply" and not head.startswith(b"ply"):
         raise MeshError("does not start like a PLY file")
+
+
+def _check_blend(head: bytes) -> None:
+    """Refuse files of a later major version: Blender 3.4 crashes on them rather than saying so."""
+    found = re.match(rb"BLENDER(?:\d\d-\d\d)?[-_]?[vV](\d{3,4})", head)
+    if found is None:
+        if head[:2] != b"\x1f\x8b" and head[:4] != b"\x28\xb5\x2f\xfd":  # gzip, zstd: compressed files
+            raise MeshError("is not a .blend file")
+        return
+    major = int(found[1]) // 100
+    if major > bpy.app.version[0]:
+        raise MeshError(f"was saved by Blender {major}, this is {bpy.app.version_string}")
 
 
 def _check_glb(head: bytes, size: int) -> None:

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from render_scripts.png import encode_png  # noqa: E402
+from render_scripts.png import encode_png
 
 SIDES = st.integers(1, 30)
 
