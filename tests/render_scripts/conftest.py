@@ -14,7 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "render_scripts" / "render_views.py"
-MAIN_OPTIONS = ["--views", "4", "--samples", "4", "--seed", "3"]
+MAIN_OPTIONS = ["--views", "4", "--samples", "16", "--seed", "3"]
 SMALL_OPTIONS = ["--views", "2", "--size", "48", "--samples", "2"]
 
 
