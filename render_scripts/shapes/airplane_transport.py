@@ -326,7 +326,9 @@ def _undercarriage(rng: Rng, hull: Hull, plan: Plan, layout: Layout, width: floa
     strut, rubber = materials.metal(rng, STEEL, 0.4, False), materials.rubber(rng)
     tyre = 0.15 * width
     low = float(hull.bottom.min()) - width * rng.uniform(0.36, 0.46)
-    if (layout.engines == "wing" and not layout.high_wing) or (layout.engines == "prop" and not layout.high_wing):
+    if (layout.engines == "wing" and not layout.high_wing) or (
+        layout.engines == "prop" and not layout.high_wing
+    ):
         low -= 0.12 * width
     nose_y = float(hull.y[0]) + 1.35 * width
     parts: list[Part] = []
