@@ -169,7 +169,7 @@ def main() -> int:
         for index in range(max(1, options.objects)):
             write_object(folder / "meshes" / "chair" / f"bench_{index}.obj")
         result = in_process(folder / "meshes", folder / "in_process", options.samples, options.repeats)
-        report = {f"{kind} ms/view": round(value, 1) for kind, value in result.items()}
+        report: dict[str, object] = {f"{kind} ms/view": round(value, 1) for kind, value in result.items()}
         report["full / bare"] = round(result["full"] / result["bare"], 2)
         report["full / mask-only"] = round(result["full"] / result["mask-only"], 2)
         for count in (1, 2) if options.objects else ():

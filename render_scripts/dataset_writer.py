@@ -107,20 +107,38 @@ def write_splits(
 def split_of(key: str, ratios: tuple[float, float, float] = DEFAULT_RATIOS) -> str:
     """Split of "<category>/<object>": the first 8 hex digits of its SHA-256 as a number in 0..1."""
     unit = int(hashlib.sha256(key.encode("utf-8")).hexdigest()[:8], 16) / 0xFFFFFFFF
-    return "train" if unit < ratios[0] else "val" if unit < ratios[0] + ratios[1] else "test"
+    # Rounded, since 0.8 + 0.1 is a little more than 0.9.
+    if unit < round(ratios[0], 9):
+        return "train"
+    # A share of zero stays empty, even for the one name in four billion whose number is exactly 1.
+    if unit < round(ratios[0] + ratios[1], 9) or ratios[2] == 0:
+        return "val" if ratios[1] else "train"
+    return "test"
 
 
 def write_dataset_json(
-    root: Path, render: dict[str, Any], palette: list[list[int]], seed: int, generator: str
+    root: Path,
+    render: dict[str, Any],
+    palette: list[list[int]],
+    seed: int,
+    generator: str,
+    keys: list[str] | None = None,
 ) -> None:
-    """Write dataset.json; categories and part names are those of the complete objects."""
+    """Write dataset.json; categories and part names are those of the complete objects.
+
+    With `keys`, only these are looked at and added to what is there: one shard of many must not read them all.
+    """
     categories, parts = set(), {}
-    for key in complete_objects(root):
+    if keys is not None and isinstance(old := read_json(root / "dataset.json"), dict):
+        categories, parts = set(old.get("categories", [])), dict(old.get("parts", {}))
+    for key in complete_objects(root) if keys is None else keys:
         category = key.split("/")[0]
-        categories.add(category)
-        names = (read_json(root / key / "transforms.json") or {}).get("recon", {}).get("parts")
-        if names:
-            parts.setdefault(category, names)
+        transforms = read_json(root / key / "transforms.json")
+        if isinstance(transforms, dict):
+            categories.add(category)
+            names = transforms.get("recon", {}).get("parts")
+            if names:
+                parts.setdefault(category, names)
     document = {
         "version": DATASET_VERSION,
         "categories": sorted(categories),

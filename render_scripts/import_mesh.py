@@ -162,8 +162,15 @@ def _import_blend(path: Path) -> None:
     bpy.context.preferences.filepaths.use_scripts_auto_execute = False
     with bpy.data.libraries.load(str(path), link=False) as (source, target):
         target.objects = list(source.objects)
+        target.collections = list(source.collections)  # for their visibility alone
+    hidden = {
+        thing.name
+        for collection in target.collections
+        if collection is not None and (collection.hide_render or collection.hide_viewport)
+        for thing in collection.all_objects
+    }
     for thing in target.objects:
-        if thing is not None:
+        if thing is not None and thing.name not in hidden:
             bpy.context.scene.collection.objects.link(thing)
 
 

@@ -28,7 +28,7 @@ from render_scripts.passes import RenderSettings, setup_scene
 from render_scripts.progress import Progress, capture_stdout
 from render_scripts.render_object import Job, render_object, seconds_since
 from render_scripts.sources import Source, find_sources, read_only_list, sha256_of, shard_of
-from render_scripts.viewset import KINDS, ViewSettings, object_views
+from render_scripts.viewset import ViewSettings, object_views
 
 VERSION = "0.1.0"
 ALL_RENDERED, NONE_RENDERED, SOME_FAILED = 0, 1, 3
@@ -89,8 +89,7 @@ def make_job(options: argparse.Namespace, scratch: Path) -> Job:
     rotation_from_axes(options.up, options.front)
     settings = RenderSettings(options.size, options.samples, options.passes, options.device)
     views = view_settings(options)
-    if views.kind not in KINDS:
-        object_views(views, options.seed, "check")
+    views = views._replace(count=len(object_views(views, options.seed, "check")))
     mapping, axes = read_mapping(options.parts), read_axes(options.axes)
     scene = setup_scene(settings)
     return Job(options, scene, settings, views, mapping, axes, Background(options.background), scratch)
@@ -106,27 +105,29 @@ def render_json(options: argparse.Namespace) -> dict[str, object]:
     """Settings kept in dataset.json: everything that changes the images."""
     names = ("views", "size", "passes", "samples", "distance", "lens", "azimuth", "elevation", "cameras", "light",
              "background", "up", "front", "normalise", "points")  # fmt: skip
-    values = {name: getattr(options, name) for name in names}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return {
+        name: list(value) if isinstance(value := getattr(options, name), tuple) else value for name in names
+    }
 
 
-def write_index(options: argparse.Namespace) -> None:
-    """Write dataset.json over what is complete."""
+def write_index(options: argparse.Namespace, keys: list[str] | None) -> None:
+    """Write dataset.json over what is complete, or over `keys` and what it says already."""
     generator = f"render_views {VERSION} / Blender {bpy.app.version_string}"
     rows = palette(PALETTE_PARTS)
-    writer.write_dataset_json(options.output, render_json(options), rows, options.seed, generator)
+    writer.write_dataset_json(options.output, render_json(options), rows, options.seed, generator, keys)
 
 
 def render_all(job: Job, sources: list[Source], progress: Progress) -> int:
     """Render every source that is not complete; return the exit status."""
     options, counts = job.options, {"rendered": 0, "skipped": 0, "failed": 0}
+    is_whole = options.shard == (0, 1) and options.only is None
     progress.emit("plan", None, objects=len(sources), views=job.views.count)
     options.output.mkdir(parents=True, exist_ok=True)
-    write_index(options)
+    write_index(options, [])  # the settings must be there before other shards look
     for number, source in enumerate(sources, 1):
         counts[render_one(job, source, f"[{number}/{len(sources)}]", progress)] += 1
-    write_index(options)
-    if options.shard == (0, 1) and options.only is None:
+    write_index(options, None if is_whole else [source.key for source in sources])
+    if is_whole:
         writer.prune_failures(options.output)
         writer.write_splits(options.output)
     good = counts["rendered"] + counts["skipped"]
@@ -177,7 +178,8 @@ def show_plan(options: argparse.Namespace, sources: list[Source], progress: Prog
     megabytes = todo * (views * view_bytes + options.points * BYTES_PER_POINT + 20_000) / 1e6
     for source in sources:
         state = "complete" if source in done else "to render"
-        progress.emit("planned", f"{source.key}: {state} ({source.relative})", object=source.key, state=state)
+        sentence = f"{source.key}: {state} ({source.relative})"
+        progress.emit("planned", sentence, object=source.key, state=state, source=source.relative)
     sentence = (
         f"{todo} objects of {len(sources)} to render, {views} views each, {todo * views} views at {options.size} px, "
         f"passes {','.join(options.passes)}, about {megabytes:.0f} MB in {options.output}"

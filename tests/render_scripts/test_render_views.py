@@ -3,6 +3,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +310,79 @@ def test_textures_stay_with_their_object(need_bpy: None, shared_data: Path, tmp_
     for name in names:
         one, other = (image(tmp_path / run / "c" / name, "images", 0) for run in ("alone", "together"))
         np.testing.assert_array_equal(one, other)
+
+
+MAKE_FORMATS = """
+import sys, bpy
+folder, leak = sys.argv[1:]
+bpy.ops.wm.read_factory_settings(use_empty=True)
+scene = bpy.context.scene
+def add(mesh_operator, name, material, **where):
+    mesh_operator(**where)
+    thing = bpy.context.object
+    thing.name = name
+    if material:
+        thing.data.materials.append(bpy.data.materials.new(material))
+    return thing
+cube = add(bpy.ops.mesh.primitive_cube_add, "box", "seat", size=1)
+cone = add(bpy.ops.mesh.primitive_cone_add, "cone", "back", radius1=0.3, depth=0.8, location=(0.3, -0.8, 0.3))
+array = cone.modifiers.new("array", "ARRAY")
+array.count, array.relative_offset_displace = 2, (0, 0, 1.1)
+bpy.ops.object.light_add(type="SUN")
+bpy.ops.object.camera_add()
+for kind in ("glb", "fbx", "stl"):
+    path = f"{folder}/{kind}.{kind}"
+    if kind == "glb":
+        bpy.ops.export_scene.gltf(filepath=path, export_apply=True)
+    elif kind == "fbx":
+        bpy.ops.export_scene.fbx(filepath=path, object_types={"MESH", "LIGHT", "CAMERA"})
+    else:
+        bpy.ops.wm.stl_export(filepath=path)
+add(bpy.ops.mesh.primitive_uv_sphere_add, "hidden", None, radius=5).hide_render = True
+away = add(bpy.ops.mesh.primitive_uv_sphere_add, "away", None, radius=4)
+hidden = bpy.data.collections.new("hidden")
+hidden.hide_render = True
+scene.collection.children.link(hidden)
+hidden.objects.link(away)
+scene.collection.objects.unlink(away)
+driver = cube.driver_add("location", 0).driver
+driver.type = "SCRIPTED"
+driver.expression = f"0 * open({leak!r}, 'w').write('x')"
+bpy.context.preferences.filepaths.use_scripts_auto_execute = False
+text = bpy.data.texts.new("startup.py")
+text.write(f"open({leak!r}, 'w')")
+text.use_module = True
+bpy.ops.wm.save_as_mainfile(filepath=f"{folder}/blend.blend")
+import os
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def test_formats_written_by_blender(need_bpy: None, tmp_path: Path) -> None:
+    """GLB, FBX, STL and .blend of one scene look alike; hidden things stay out, code in a .blend never runs."""
+    folder, leak = tmp_path / "chair", tmp_path / "leak"
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", MAKE_FORMATS, str(folder), str(leak)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    leak.unlink(missing_ok=True)  # the script that makes the file is allowed to run its own driver
+    run = render(folder, "--output", tmp_path / "d", "--views", "1", "--size", "64", "--samples", "1")
+    assert run.status == 0, run.events
+    assert not leak.exists()
+    boxes = {}
+    for kind in ("glb", "fbx", "stl", "blend"):
+        recon = transforms_of(tmp_path / "d" / "chair" / kind)["recon"]
+        boxes[kind] = np.array(recon["object_from_source"])
+        cloud = read_ply(tmp_path / "d" / "chair" / kind / "points.ply")
+        assert ("parts" in recon) == (kind != "stl")
+        assert np.ptp(cloud.xyz, 0).argmax() == 2  # the cones stand up in every format
+    for kind in ("fbx", "stl", "blend"):
+        np.testing.assert_allclose(boxes[kind], boxes["glb"], atol=1e-4)
 
 
 def test_mapping_axes_cameras_background(need_bpy: None, odd_sources: Path, tmp_path: Path) -> None:
