@@ -32,7 +32,7 @@ from render_scripts.lighting import apply_light, choose_light, remove_lights  # 
 from render_scripts.parts import palette  # noqa: E402
 from render_scripts.passes import _set_passes, place_camera  # noqa: E402
 from render_scripts.progress import capture_stdout  # noqa: E402
-from render_scripts.render_views import make_job  # noqa: E402
+from render_scripts.render_views import make_job, scratch_folder  # noqa: E402
 from render_scripts.sources import find_sources  # noqa: E402
 from render_scripts.viewset import object_rng, object_views  # noqa: E402
 
@@ -67,7 +67,12 @@ def write_object(path: Path) -> None:
 def in_process(meshes: Path, output: Path, samples: int, repeats: int) -> dict[str, float]:
     """Median milliseconds per view of the three ways to render, in this process."""
     options = cli.parse([str(meshes), "--output", str(output), "--samples", str(samples)])
-    job = make_job(options, Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)))
+    with scratch_folder() as scratch:
+        return measure(make_job(options, scratch), meshes, output, samples, repeats)
+
+
+def measure(job: ro.Job, meshes: Path, output: Path, samples: int, repeats: int) -> dict[str, float]:
+    """Alternate the three ways over the same views."""
     source = find_sources([meshes], None)[0]
     model, _ = ro.load_model(job, source, "")
     views = object_views(job.views, 0, source.key)

@@ -4,6 +4,7 @@
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -31,8 +32,9 @@ from render_scripts.sources import Source, find_sources, read_only_list, sha256_
 from render_scripts.viewset import ViewSettings, object_views
 
 VERSION = "0.1.0"
-ALL_RENDERED, NONE_RENDERED, SOME_FAILED = 0, 1, 3
+ALL_RENDERED, NONE_RENDERED, SOME_FAILED, INTERRUPTED = 0, 1, 3, 130
 PALETTE_PARTS = 12
+_interrupts: list[int] = []  # signals that came in, acted upon after the view at work
 # Bytes per pixel of PNGs, measured on chairs and cars at 128 px.
 BYTES_PER_PIXEL = {"rgb": 0.55, "mask": 0.06, "parts": 0.04, "depth": 0.25, "normals": 0.3}
 BYTES_PER_POINT = 28
@@ -42,6 +44,9 @@ def main(argv: list[str]) -> int:
     """Run the command line; return the exit status."""
     options = cli.parse(cli.script_arguments(argv, is_blender=bpy.app.binary_path != ""))
     progress = Progress(capture_stdout(), options.json_progress, options.quiet)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Blender's own handlers would leave the half object and the scratch folder behind.
+        signal.signal(number, _interrupt)
     try:
         sources = select_sources(options)
         if options.dry_run:
@@ -55,6 +60,19 @@ def main(argv: list[str]) -> int:
         progress.emit("error", None, error=str(error))
         print(f"render_views: {error}", file=sys.stderr)
         return NONE_RENDERED
+    except KeyboardInterrupt:
+        print("render_views: interrupted; the same command continues from here", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _interrupt(number: int, frame: object) -> None:
+    # Raising here could happen inside a callback of Blender's, which would swallow it.
+    _interrupts.append(number)
+
+
+def _stop_if_interrupted() -> None:
+    if _interrupts:
+        raise KeyboardInterrupt
 
 
 class scratch_folder:
@@ -139,9 +157,11 @@ def render_all(job: Job, sources: list[Source], progress: Progress) -> int:
 
 def render_one(job: Job, source: Source, number: str, progress: Progress) -> str:
     """Render one source; return "rendered", "skipped" or "failed"."""
+    _stop_if_interrupted()
     start = time.perf_counter()
 
     def on_view(index: int, count: int) -> None:
+        _stop_if_interrupted()
         progress.emit("view", None, object=source.key, view=index, views=count, seconds=seconds_since(start))
 
     try:

@@ -3,6 +3,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MAIN_OPTIONS, Run, render  # pyright: ignore[reportAttributeAccessIssue]
+from conftest import MAIN_OPTIONS, SCRIPT, Run, render  # pyright: ignore[reportAttributeAccessIssue]
 from mesh_sources import BAD, write_bad
 from PIL import Image, ImageFilter
 from raycast import cast, load_object, project
@@ -186,6 +187,29 @@ def test_half_an_object_is_rendered_again(dataset: Path, shapes: Path, tmp_path:
     assert [entry["object"] for entry in run.of("object")] == [KEYS[0]]
     assert files_of(root / KEYS[0]) == files_of(dataset / KEYS[0])
     assert not stale.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_leaves_whole_objects(
+    need_bpy: None, shapes: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """A signal in the middle of an object: no traceback, no temporary folder, complete objects stay."""
+    command = [sys.executable, str(SCRIPT), str(shapes), "--output", str(tmp_path), "--json-progress"]
+    with subprocess.Popen(
+        [*command, "--views", "8"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        for line in run.stdout:
+            event = json.loads(line)
+            if event["event"] == "view" and event["object"] == KEYS[1]:
+                run.send_signal(number)
+                break
+        errors = run.stderr.read()
+    assert run.returncode == 130
+    assert "continues from here" in errors
+    assert "Traceback" not in errors
+    assert [path.name for path in (tmp_path / "chair").iterdir()] == [Path(KEYS[0]).name]
 
 
 def test_dry_run_writes_nothing(shapes: Path, tmp_path: Path) -> None:
