@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 
 from . import dataset_writer as writer
-from .axes import axes_for, invert, rotation_from_axes, transform_points
+from .axes import axes_for, invert, rotation_from_axes
 from .backgrounds import Background
 from .import_mesh import MeshError, import_file
 from .lighting import aim_light, apply_light, choose_light, remove_lights
@@ -221,6 +221,3 @@ def points_ply(job: Job, model: Model) -> bytes:
 def seconds_since(start: float) -> float:
     """Wall time in seconds, rounded for events."""
     return round(time.perf_counter() - start, 4)
-
-
-__all__ = ["Job", "Model", "MeshError", "render_object", "load_model", "transform_points"]
