@@ -51,9 +51,8 @@ def main(argv: list[str]) -> int:
         sources = select_sources(options)
         if options.dry_run:
             return show_plan(options, sources, progress)
-        writer.check_same_settings(
-            options.output, render_json(options), options.seed
-        ) if not options.force else None
+        if not options.force:
+            writer.check_same_settings(options.output, render_json(options), options.seed)
         with scratch_folder() as scratch:
             return render_all(make_job(options, scratch), sources, progress)
     except (ValueError, OSError) as error:
