@@ -80,6 +80,11 @@ class Cameras:
         turn[:, 3, 3] = 1
         return replace(self, world_to_cam=self.world_to_cam @ turn)
 
+    def mirrored(self) -> "Cameras":
+        """Cameras whose images, flipped left to right, show an object mirrored in the plane x = 0."""
+        mirror = torch.diag(self.world_to_cam.new_tensor([-1.0, 1.0, 1.0, 1.0]))
+        return replace(self, world_to_cam=mirror @ self.world_to_cam @ mirror, cx=self.width - self.cx)
+
     def __getitem__(self, index) -> "Cameras":
         """Select cameras by a slice, index tensor or mask."""
         fields = ("world_to_cam", "fx", "fy", "cx", "cy")

@@ -80,7 +80,7 @@ def demo_stages(options: DemoOptions) -> list[Stage]:
         ),
         Stage(
             "Check the renders",
-            lambda: ["check", data, "--sheet", out / "dataset.png"],
+            lambda: ["check", data, "--limit", "24", "--sheet", out / "dataset.png"],
             (out / "dataset.png").is_file,
         ),
         Stage(
@@ -90,7 +90,7 @@ def demo_stages(options: DemoOptions) -> list[Stage]:
         ),
         Stage(
             "Score it on chairs it never saw",
-            lambda: ["eval", run, "--data", data, "--split", "test", "--out", out / "report", "--device", options.device],
+            lambda: ["eval", run, "--data", data, "--out", out / "report", "--device", options.device],
             (out / "report" / "report.html").is_file,
         ),
         Stage(

@@ -63,10 +63,16 @@ class EnsemblePose(Config):
     """Points with which hypotheses are compared."""
     score_size: Annotated[int, Field(ge=8)] = 32
     """Width in pixels of the masks with which hypotheses are compared."""
+    loyalty: Annotated[float, Field(ge=0)] = 0.1
+    """How much better, as a share of its loss, a pose half a turn from the student's must fit to be preferred."""
     bootstrap: BootstrapConfig | None = None
     """Find first poses for all masks before the network trains; null starts from a ring of views."""
-    bootstrap_until: Annotated[float, Field(ge=0, le=1)] = 0.15
-    """Share of the run in which shapes learn from the bootstrapped poses and the branches imitate them."""
+    bootstrap_ranks: Annotated[int, Field(ge=1, le=32)] = 4
+    """Bootstrapped poses per mask that compete with the hypotheses."""
+    bootstrap_trust: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """Share of the run in which the best bootstrapped pose is taken as it is, while shapes form."""
+    bootstrap_until: Annotated[float, Field(ge=0, le=1)] = 0.7
+    """Share of the run in which bootstrapped poses compete with the hypotheses."""
 
 
 Pose = Annotated[KnownPose | RegressedPose | EnsemblePose, Field(discriminator="kind")]
@@ -100,6 +106,8 @@ class DataConfig(Config):
     """Width of the supervision images in pixels."""
     margin: Annotated[float, Field(ge=1, le=3)] = 1.15
     """Side of the input crop over the larger side of the mask's box."""
+    mirror: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of objects that are shown mirrored, all views alike: twice the shapes for nothing."""
     augment: AugmentConfig = AugmentConfig()
 
 

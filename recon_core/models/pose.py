@@ -55,7 +55,7 @@ class PoseHeads(nn.Module):
     """K hypotheses and, when K > 1, a student that learns to imitate the winner."""
 
     def __init__(
-        self, features: int, hypotheses: int, representation: Representation, hidden: int = 64
+        self, features: int, hypotheses: int, representation: Representation, hidden: int = 256
     ) -> None:
         super().__init__()
         starts = _ring(hypotheses, representation)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training batches: views drawn from a view set, inputs augmented and composed."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -19,14 +21,37 @@ def draw_batch(
     device: torch.device,
     bootstrap: Bootstrap | None = None,
 ) -> StepInput:
-    """A random batch; with learnt poses every supervised view is also an input."""
+    """A random batch, some objects mirrored; with learnt poses every supervised view is also an input."""
     batch = sample_batch(viewset, recipe.optim.objects, recipe.optim.views, generator, device=device)
     inputs = _inputs(viewset, batch.objects, batch.views, recipe, device)
-    flat = augment_input(inputs.flatten(0, 1), recipe.data.augment, generator)
+    flipped = (torch.rand(len(inputs), generator=generator) < recipe.data.mirror).to(device)
+    inputs, views = _flip(inputs, flipped), mirror_views(_views(batch), flipped)
+    ready = augment_input(inputs.flatten(0, 1), recipe.data.augment, generator).unflatten(0, inputs.shape[:2])
     ranked = None
     if bootstrap is not None:
-        ranked = bootstrap.rotations[batch.objects.cpu()[:, None], batch.views.cpu()].to(device)
-    return StepInput(flat.unflatten(0, inputs.shape[:2]), _views(batch), ranked)
+        ranked = bootstrap.rotations[
+            flipped.cpu().long()[:, None], batch.objects.cpu()[:, None], batch.views.cpu()
+        ]
+    return StepInput(ready, views, None if ranked is None else ranked.to(device))
+
+
+def mirror_views(views: Views, flipped: torch.Tensor) -> Views:
+    """Mirror some objects, flipped (B,), in the plane x = 0: images are flipped and cameras match them."""
+    own, mirrored = views.cameras, views.cameras.mirrored()
+    every = flipped.repeat_interleave(views.shape[1])
+    cameras = replace(
+        own,
+        world_to_cam=torch.where(every[:, None, None], mirrored.world_to_cam, own.world_to_cam),
+        cx=torch.where(every, mirrored.cx, own.cx),
+    )
+    images = None if views.images is None else _flip(views.images, flipped, dim=-2)
+    parts = None if views.parts is None else _flip(views.parts, flipped)
+    return Views(cameras, _flip(views.masks, flipped), images, parts)
+
+
+def _flip(values: torch.Tensor, flipped: torch.Tensor, dim: int = -1) -> torch.Tensor:
+    """Flip some elements (B,) of a batch along one axis."""
+    return torch.where(flipped.view(-1, *[1] * (values.ndim - 1)), values.flip(dim), values)
 
 
 def fixed_batch(

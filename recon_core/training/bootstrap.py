@@ -26,9 +26,9 @@ from ..renderers.splat import optical_depth, splat_mask
 
 
 class BootstrapConfig(Config):
-    """Sizes of the search; the defaults take about half a minute of one core for 300 objects."""
+    """Sizes of the search; the defaults take about a minute of one core for 300 objects."""
 
-    templates: Annotated[int, Field(ge=1, le=64)] = 8
+    templates: Annotated[int, Field(ge=1, le=64)] = 16
     azimuths: Annotated[int, Field(ge=4, le=360)] = 24
     elevations_deg: tuple[Annotated[float, Field(gt=-90, lt=90)], ...] = (-12.0, 10.0, 32.0)
     points: Annotated[int, Field(ge=50, le=20_000)] = 1500
@@ -46,7 +46,7 @@ class BootstrapConfig(Config):
 
 @dataclass
 class Bootstrap:
-    """Ranked views (O,V,K,3,3) of every mask, canonical to camera, best first."""
+    """Ranked views (2,O,V,K,3,3), canonical to camera, best first: of every mask, and of its mirror image."""
 
     rotations: torch.Tensor
 
@@ -83,8 +83,11 @@ def bootstrap_poses(
     config: BootstrapConfig,
     generator: torch.Generator,
 ) -> Bootstrap:
-    """Rank K = `ranks` views for masks (O,V,H,W) in [0,1] taken at `distance` with this focal length."""
-    small = _shrink(masks, config.size)  # (O, V, S*S)
+    """Rank K = `ranks` views for masks (O,V,H,W) in [0,1] taken at `distance` with this focal length.
+
+    Mirror images count as further objects: templates see twice as much, and mirrored training images have views too.
+    """
+    small = _shrink(torch.cat((masks, masks.flip(-1))), config.size)  # (2*O, V, S*S)
     size = round(small.shape[-1] ** 0.5)
     grid = _grid(config, focal_widths, distance, size).to(masks.device)
     start = (torch.randn(1, config.points, 3, generator=generator).clamp(-2, 2) * 0.2).to(masks)
@@ -99,7 +102,8 @@ def bootstrap_poses(
             second = _Stage(config.iterations, (4.0, 4.0), (2.0, 1.2), 0.004)
             templates = _fit(templates, small, grid, second, config, generator, bar)
     losses = _assign(templates, small, grid, 1.2 * size / 32)
-    return Bootstrap(_ranked(losses, grid.world_to_cam[:, :3, :3], ranks, config.apart_deg))
+    ranked = _ranked(losses, grid.world_to_cam[:, :3, :3], ranks, config.apart_deg)
+    return Bootstrap(ranked.unflatten(0, (2, -1)))
 
 
 @dataclass(frozen=True)

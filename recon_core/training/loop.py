@@ -121,7 +121,7 @@ def find_first_poses(
         focal_widths = float(np.median(viewset.fx)) / viewset.mask_size
         generator = torch.Generator().manual_seed(recipe.seed)
         found = bootstrap_poses(
-            masks, focal_widths, pose.distance, pose.hypotheses, pose.bootstrap, generator
+            masks, focal_widths, pose.distance, pose.bootstrap_ranks, pose.bootstrap, generator
         )
         with atomic_path(path) as temporary:
             found.save(temporary)

@@ -19,7 +19,7 @@ class StepInput:
 
     inputs: torch.Tensor
     views: Views
-    ranked: torch.Tensor | None = None  # (B, V, K, 3, 3) bootstrapped poses, best first
+    ranked: torch.Tensor | None = None  # (B, V, R, 3, 3) bootstrapped poses, best first
 
 
 @dataclass
@@ -60,33 +60,48 @@ def _posed(
     rotations = network.pose.hypotheses(features)  # (B*V, K, 3, 3)
     if isinstance(pose, RegressedPose):
         return _with_poses(views, rotations[:, 0], pose.distance), {}, None
-    terms: dict[str, torch.Tensor] = {}
-    candidates = rotations
-    if ranked is not None and progress < pose.bootstrap_until:
-        candidates = ranked.flatten(0, 1)  # (B*V, K, 3, 3)
-        terms["bootstrap"] = pose.student_weight * rotation_distance(candidates, rotations).mean()
-    winners = _best_hypothesis(candidates, points, views, recipe, pose, progress)
+    candidates, searched = rotations, ranked is not None and progress < pose.bootstrap_until
+    if ranked is not None and searched:
+        candidates = torch.cat((ranked.flatten(0, 1), rotations), 1)  # (B*V, R + K, 3, 3)
+    if searched and progress < pose.bootstrap_trust:
+        winners = torch.zeros(len(rotations), dtype=torch.long, device=rotations.device)
+    else:
+        student = network.pose(features).detach()
+        winners = _best_hypothesis(candidates, student, points, views, recipe, pose, progress)
     best = candidates[torch.arange(len(winners), device=winners.device), winners]  # (B*V, 3, 3)
-    if network.pose.student is not None:
-        distance = rotation_distance(best.detach(), network.pose.student(features))
-        terms["student"] = pose.student_weight * distance.mean()
+    terms = {"student": pose.student_weight * rotation_distance(best.detach(), network.pose(features)).mean()}
+    if searched:
+        # A searched pose that won has no gradient of its own: the branch nearest to it learns it.
+        nearest = rotation_distance(best.detach()[:, None], rotations).amin(1)
+        terms["branches"] = pose.student_weight * nearest.mean()
     return _with_poses(views, best, pose.distance), terms, winners
 
 
 @torch.no_grad()
 def _best_hypothesis(
-    rotations: torch.Tensor, points: Points, views: Views, recipe: Recipe, pose: EnsemblePose, progress: float
+    rotations: torch.Tensor,
+    student: torch.Tensor,
+    points: Points,
+    views: Views,
+    recipe: Recipe,
+    pose: EnsemblePose,
+    progress: float,
 ) -> torch.Tensor:
-    """Index (B*V,) of the hypothesis with the least first term; rendered small, without gradient."""
+    """Index (B*V,) of the hypothesis with the least first term; rendered small, without gradient.
+
+    Where several fit almost alike (a stool from any side), the one nearest to the student wins, so that the student
+    is not taught a different answer each time.
+    """
     term = recipe.terms[0]
     stride = max(points.xyz.shape[1] // pose.score_points, 1)
     few = points.map(lambda values: values[:, ::stride])
     small = shrink_views(views, pose.score_size)
     losses = [
         term.evaluate(few, _with_poses(small, rotations[:, k], pose.distance), progress).flatten()
-        for k in range(pose.hypotheses)
+        for k in range(rotations.shape[1])
     ]
-    return torch.stack(losses, 1).argmin(1)
+    away = rotation_distance(student[:, None], rotations)  # (B*V, K), 1 for a half turn
+    return (torch.stack(losses, 1) * (1 + pose.loyalty * away)).argmin(1)
 
 
 def shrink_views(views: Views, size: int) -> Views:

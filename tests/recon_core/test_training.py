@@ -30,6 +30,11 @@ SMALL = (
     "log.metrics=5",
     "data.mask_size=32",
 )
+# The search for first poses, as small as it goes.
+QUICK_SEARCH = (
+    "pose.hypotheses=3",
+    "pose.bootstrap={templates: 2, azimuths: 8, elevations_deg: [10], points: 60, first_iterations: 20, iterations: 10}",
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +75,7 @@ def test_known_pose_learns_and_leaves_a_whole_run_folder(dataset, tmp_path):
 @pytest.mark.parametrize("recipe", ["splat_unposed", "splat_full"])
 def test_other_recipes_learn(dataset, tmp_path, recipe):
     """No pose at all; masks, colours and parts: the loss falls and the heads come out."""
-    small = () if recipe == "splat_full" else ("pose.hypotheses=3",)
+    small = () if recipe == "splat_full" else QUICK_SEARCH
     finished = start_training(request(dataset, tmp_path / "run", "optim.steps=60", *small, recipe=recipe))
     train = [line["loss"] for line in lines(finished.run) if line["kind"] == "train"]
     assert train[-1] < 0.9 * train[0]
@@ -87,7 +92,7 @@ def test_other_recipes_learn(dataset, tmp_path, recipe):
 @pytest.mark.parametrize("recipe", ["splat", "splat_unposed"])
 def test_resume_goes_on_bit_for_bit(dataset, tmp_path, recipe):
     """Ten steps, then ten more, equal twenty in one go: weights, optimiser and generator."""
-    steps = ("optim.steps=20", "log.checkpoint=10", "log.keep=5")
+    steps = ("optim.steps=20", "log.checkpoint=10", "log.keep=5", *(QUICK_SEARCH if recipe == "splat_unposed" else ()))
     whole = start_training(request(dataset, tmp_path / "whole", *steps, recipe=recipe)).run
     parted = start_training(request(dataset, tmp_path / "parted", *steps, recipe=recipe)).run
     for folder in list_checkpoints(parted)[1:]:
