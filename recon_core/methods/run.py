@@ -11,6 +11,7 @@ import yaml
 
 from ..data.augment import compose_input
 from ..errors import CheckpointError, InputError
+from ..geometry.solid import solid_points
 from ..io.weights import read_json
 from ..pointcloud import Points
 from ..training.checkpoints import latest_checkpoint, load_weights
@@ -53,7 +54,10 @@ class LoadedRun:
 
     @torch.inference_mode()
     def predict(self, rgba_crops: np.ndarray, batch: int = 64) -> Prediction:
-        """Predict from straight-alpha crops (B,S,S,4) uint8; raises InputError when the shape is wrong."""
+        """Predict from straight-alpha crops (B,S,S,4) uint8; raises InputError when the shape is wrong.
+
+        Points that the model made transparent are replaced (geometry/solid.py).
+        """
         size = self.input_size
         if rgba_crops.ndim != 4 or rgba_crops.shape[1:] != (size, size, 4) or rgba_crops.dtype != np.uint8:
             raise InputError(
@@ -67,8 +71,9 @@ class LoadedRun:
         return Prediction(points, torch.cat([rotation for _, rotation in chunks if rotation is not None]))
 
     def _predict(self, crops: np.ndarray) -> tuple[Points, torch.Tensor | None]:
-        pixels = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device).permute(0, 3, 1, 2)
-        return self.network(compose_input(pixels.float() / 255))
+        pixels = torch.from_numpy(np.array(crops)).to(self.device).permute(0, 3, 1, 2)
+        points, rotation = self.network(compose_input(pixels.float() / 255))
+        return solid_points(points), rotation
 
 
 def load_run(run: str | Path, device: str = "auto") -> LoadedRun:
