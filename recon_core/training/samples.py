@@ -8,6 +8,7 @@ import torch
 
 from .. import visual
 from ..data.viewset import ViewSet
+from ..geometry.solid import solid_points
 from ..io.images import write_png
 from ..methods.network import Network
 from ..methods.recipe import Recipe
@@ -27,7 +28,7 @@ def write_samples(
     """Write one picture with a row per object."""
     network.eval()
     batch = fixed_batch(viewset, recipe, objects, recipe.optim.views, device)
-    points, _ = use_predicted_poses(network, batch, recipe)
+    points = solid_points(use_predicted_poses(network, batch, recipe)[0])
     coverage, target = render_masks(network, batch, recipe)
     network.train()
     rows = []
