@@ -12,22 +12,23 @@ import shutil
 import tempfile
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from ..cameras import Cameras
 from ..errors import ConfigError, DatasetError, InputError
 from .crop import DEFAULT_MARGIN, crop_square, fit_box
 from .dataset import Dataset
+from .resize import area_resized, center_resized
 from .viewset import Batch, ViewSet, gather_batch, sample_batch, subset
 
 __all__ = ["Batch", "ViewSet", "gather_batch", "load_views", "sample_batch", "subset"]
@@ -35,6 +36,7 @@ __all__ = ["Batch", "ViewSet", "gather_batch", "load_views", "sample_batch", "su
 # Raise this when the meaning of any array changes: caches of other versions are then built anew.
 FORMAT_VERSION = 1
 PASSES = ("mask", "image", "parts", "depth")
+_ARRAY_OF_PASS = {"image": "images", "parts": "parts", "depth": "depth"}
 _CAMERA_FIELDS = ("fx", "fy", "cx", "cy")
 _SPOT_BYTES, _SPOTS = 4096, 64
 _STALE_SECONDS = 24 * 3600
@@ -85,7 +87,7 @@ def load_views(
     views: int | None = None,
     workers: int = 1,
 ) -> ViewSet:
-    """Open the views of a split, building their cache when there is none that fits.
+    """Open the views of a split, building their cache when there is none that fits (or has more passes).
 
     `passes` of mask, image, parts, depth (mask is always there). `views` takes that many per object, spread
     over the rendered ones; by default as many as every object has. `cache_dir` is <dataset>/.cache or, when
@@ -102,9 +104,14 @@ def load_views(
     parent = Path(cache_dir) if cache_dir is not None else _default_folder(dataset.root)
     # A cache inside its dataset may move with it; in a shared folder the dataset's place tells them apart.
     owner = "" if parent.parent == dataset.root else str(dataset.root.resolve())
-    request = [FORMAT_VERSION, owner, split, input_size, mask_size, sorted({"mask", *passes}), margin, views]
-    folder = parent / f"{split}-{_digest(request)[:8]}-{_digest(_fingerprint(dataset, names))[:16]}"
-    opened = _open(folder, dataset)
+    state = _digest(_fingerprint(dataset, names))[:16]
+
+    def folder_with(kept: Iterable[str]) -> Path:
+        request = [FORMAT_VERSION, owner, split, input_size, mask_size, sorted(kept), margin, views]
+        return parent / f"{split}-{_digest(request)[:8]}-{state}"
+
+    folder = folder_with({"mask", *passes})
+    opened = _open(folder, dataset) or _open_richer(folder_with, {"mask", *passes}, dataset)
     if opened is None:
         recipe = _recipe(dataset, split, names, input_size, mask_size, passes, margin, views)
         _build(folder, dataset, recipe, progress, workers)
@@ -191,6 +198,19 @@ def _open(folder: Path, dataset: Dataset) -> ViewSet | None:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None
+
+
+def _open_richer(
+    folder_with: Callable[[Iterable[str]], Path], passes: set[str], dataset: Dataset
+) -> ViewSet | None:
+    """A cache that differs in holding more passes (training's, for evaluation), without those not asked for."""
+    others = [one for one in PASSES if one not in passes]
+    for count in range(1, len(others) + 1):
+        for more in combinations(others, count):
+            opened = _open(folder_with({*passes, *more}), dataset)
+            if opened is not None:
+                return replace(opened, **{_ARRAY_OF_PASS[one]: None for one in more})
+    return None
 
 
 def _map_array(path: Path, entry: dict[str, Any]) -> np.ndarray:
@@ -362,19 +382,3 @@ def _fill_view(
         arrays["parts"][at] = center_resized(dataset.parts(name, view), recipe.mask_size)
     if "depth" in recipe.passes:
         arrays["depth"][at] = center_resized(dataset.depth(name, view), recipe.mask_size)
-
-
-def area_resized(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Area means of (H,W) or RGBA (H,W,4) uint8 at (size,size); colours weighted by their alpha."""
-    if pixels.shape[:2] == (size, size):
-        return pixels
-    # Pillow multiplies RGBA by alpha before it averages, and divides after.
-    return np.array(Image.fromarray(pixels).resize((size, size), Image.Resampling.BOX))
-
-
-def center_resized(values: np.ndarray, size: int) -> np.ndarray:
-    """The value (H,W) below each new pixel's centre, (size,size): for ids and depth, which must not mix."""
-    height, width = values.shape
-    rows = ((np.arange(size) + 0.5) * height / size).astype(int)
-    columns = ((np.arange(size) + 0.5) * width / size).astype(int)
-    return values[rows[:, None], columns]

@@ -23,6 +23,7 @@ from ..data.viewset import ViewSet
 from ..errors import ConfigError, DatasetError
 from ..io.atomic import write_json, write_text
 from ..pointcloud import PointCloud, Points
+from ..threads import single_threaded
 from .baselines import Retrieved, mean_shape, retrieve, thinned
 from .canonical import MAX_OBJECTS, MAX_VIEWS, MIN_ASYMMETRIC, Alignment, AlignmentObject, canonical_alignment
 from .predictor import Predictor
@@ -125,6 +126,18 @@ def evaluate_predictor(
     progress: bool = False,
 ) -> Evaluation:
     """Judge a predictor and the baselines on every object of a split, from each of its (first `views`) views."""
+    with single_threaded():
+        return _evaluate(predictor, data, split, views, points, progress)
+
+
+def _evaluate(
+    predictor: Predictor,
+    data: str | Path,
+    split: str,
+    views: int | None,
+    points: int | None,
+    progress: bool,
+) -> Evaluation:
     start = time.perf_counter()
     setup = _prepare(predictor, Dataset.open(data), split, views, points, progress)
     overall = {method: Scores() for method in METHODS}

@@ -14,9 +14,10 @@ from PIL import Image
 from tiny_dataset import PARTS, make_tiny_dataset
 
 from recon_core.data import cache
-from recon_core.data.cache import area_resized, center_resized, load_views
+from recon_core.data.cache import load_views
 from recon_core.data.crop import crop_square, fit_box
 from recon_core.data.dataset import Dataset
+from recon_core.data.resize import area_resized, center_resized
 from recon_core.data.viewset import ViewSet, gather_batch, sample_batch, subset
 from recon_core.errors import ConfigError, DatasetError
 
@@ -127,7 +128,6 @@ def test_points_are_never_read(copied: Path) -> None:
         {"mask_size": 8},
         {"margin": 1.3},
         {"views": 2},
-        {"passes": ("parts",)},
         {"split": "val"},
     ],
 )
@@ -137,6 +137,18 @@ def test_each_setting_has_its_own_cache(drawn: Path, viewset: ViewSet, options) 
     assert len(set(_folders(drawn)) - before) == 1
     assert before <= set(_folders(drawn))
     assert other.views == options.get("views", VIEWS)
+
+
+def test_a_cache_with_more_passes_serves_a_request_for_fewer(copied: Path) -> None:
+    full = _load(copied, passes=("mask", "image", "parts"))
+    plain = _load(copied)
+    assert len(_folders(copied)) == 1
+    assert np.array_equal(plain.masks, full.masks)
+    assert np.array_equal(plain.inputs, full.inputs)
+    assert (plain.images, plain.parts) == (None, None)
+    assert _load(copied, passes=("parts",)).parts is not None
+    _load(copied, passes=("depth",))
+    assert len(_folders(copied)) == 2
 
 
 def test_fewer_views_are_spread_over_all(drawn: Path, viewset: ViewSet) -> None:
