@@ -17,6 +17,7 @@ import torch
 from tqdm import tqdm
 
 from .. import __version__
+from ..canonical_frame import write_canonical
 from ..data.cache import load_views
 from ..data.dataset import Dataset
 from ..data.viewset import ViewSet
@@ -91,6 +92,7 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Evaluate a run folder on a split; write metrics.json, table.txt and report.html, return the metrics.
 
+    The frame of a model that learnt its poses is kept beside it (canonical.json), for `recon reconstruct`.
     views: only the first so many views of each object as inputs. points: true points per object (4,096).
     out: by default <run>/evaluation/<split>. Raises ReconErrors for runs and data that cannot be used.
     """
@@ -99,6 +101,8 @@ def evaluate_run(
     loaded = load_run(run_dir, device)
     evaluation = evaluate_predictor(loaded, data, split, views=views, points=points, progress=progress)
     evaluation.result["run"] = str(run_dir)
+    if evaluation.result["alignment"]:
+        write_canonical(loaded.folder, evaluation.result["alignment"], loaded.card.get("steps"), str(data))
     folder = Path(out) if out is not None else loaded.folder / "evaluation" / split
     write_evaluation(evaluation, folder, report=report)
     return evaluation.result
@@ -212,7 +216,7 @@ def _result(
         "mask_size_px": MASK_SIZE_PX,
         "parts": setup.dataset.meta.parts,
         "pose_is_learnt": setup.predictor.pose_is_learnt,
-        "alignment": setup.alignment.summary() if setup.alignment else None,
+        "alignment": _alignment_summary(setup),
         "metrics": [asdict(info) for info in describe_metrics(setup.count, true_points)],
         "methods": {method: scores.values() for method, scores in overall.items()},
         "pose_errors_deg": {"plain": errors[0], "symmetric": errors[1]},
@@ -220,6 +224,16 @@ def _result(
     }
     result["notes"] = _notes(result)
     return result
+
+
+def _alignment_summary(setup: _Setup) -> dict[str, Any] | None:
+    if setup.alignment is None:
+        return None
+    return setup.alignment.summary() | {"split": _alignment_split(setup.dataset)}
+
+
+def _alignment_split(dataset: Dataset) -> str:
+    return "val" if dataset.objects("val") else "train"
 
 
 def _load(dataset: Dataset, split: str, predictor: Predictor, progress: bool) -> ViewSet:
@@ -260,8 +274,7 @@ def _predict(
 
 def _align(predictor: Predictor, dataset: Dataset, progress: bool) -> Alignment:
     """The canonical alignment on the validation objects (on training ones when there are none)."""
-    split = "val" if dataset.objects("val") else "train"
-    views = _load(dataset, split, predictor, progress)
+    views = _load(dataset, _alignment_split(dataset), predictor, progress)
     asymmetric = np.flatnonzero(views.symmetry_order == 1)
     chosen = asymmetric if len(asymmetric) >= MIN_ASYMMETRIC else np.arange(len(views))
     objects = []

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from .. import __version__
 from ..cameras import DEFAULT_DISTANCE, Cameras
+from ..canonical_frame import OBJECT_FRAME, read_canonical
 from ..data.crop import crop_square, fit_box
 from ..errors import CheckpointError, ConfigError, InputError, ReconError
 from ..io.atomic import write_json
@@ -64,6 +66,7 @@ class Reconstruction:
     color_source: str
     camera: Cameras | None
     part_names: list[str]
+    frame: str
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
@@ -102,12 +105,13 @@ def reconstruct_image(
     with _timed(timings, "predict"):
         prediction = run.predict(crop[None])
         cloud = _checked_cloud(prediction.points, run)
+        rotation, frame = _in_object_frame(cloud, prediction.rotation, run)
     with _timed(timings, "colour"):
-        camera = _camera(prediction, cloud, mask, run)
+        camera = _camera(rotation, cloud, mask, run)
         color_source = _add_colors(cloud, camera, cut)
     timings["total"] = round(sum(timings.values()), 3)
     names = list(run.card.get("parts") or [])
-    return Reconstruction(image, mask, source, box, crop, cloud, color_source, camera, names, timings)
+    return Reconstruction(image, mask, source, box, crop, cloud, color_source, camera, names, frame, timings)
 
 
 def reconstruct(
@@ -231,7 +235,7 @@ def describe(result: Reconstruction, image_path: Path, run: Predictor) -> dict[s
         "mask": {"source": result.mask_source, "share": round(float((result.mask > 127).mean()), 5)},
         "crop": {"centre_px": [centre_u, centre_v], "side_px": side, "size": result.crop.shape[0]},
         "points": len(cloud),
-        "frame": card.get("frame", "object: +Z up, front -Y"),
+        "frame": result.frame,
         "colour": COLOR_SOURCES[result.color_source],
         "parts": parts,
         "pose": None if result.camera is None else pose_record(result.camera),
@@ -247,17 +251,37 @@ def _checked_cloud(points: Points, run: Predictor) -> PointCloud:
             f"The model of {run.folder} predicts points that are not finite. Expected finite numbers; its weights are "
             "spoilt: use an earlier checkpoint or train again."
         )
-    if "frame" in run.card:
-        cloud.comments["frame"] = " ".join(str(run.card["frame"]).split())
     return cloud
 
 
-def _camera(prediction: Any, cloud: PointCloud, mask: np.ndarray, run: Predictor) -> Cameras | None:
-    if prediction.rotation is None:
+def _in_object_frame(
+    cloud: PointCloud, rotation: torch.Tensor | None, run: Predictor
+) -> tuple[np.ndarray | None, str]:
+    """Turn the cloud in place from a frame of the model's own to the object frame, where it is known how.
+
+    Returns the rotation (3,3) from the cloud's frame to the camera's, if the model predicts one, and the frame
+    in words, which are in the PLY's comments too.
+    """
+    own = " ".join(str(run.card.get("frame", OBJECT_FRAME)).split())
+    turned = None if rotation is None else rotation[0].detach().cpu().double().numpy()
+    if turned is not None:
+        canonical = read_canonical(Path(run.folder), run.card.get("steps"))
+        if canonical.rotation is not None:
+            cloud.xyz = (cloud.xyz.astype(np.float64) @ canonical.rotation.T).astype(np.float32)
+            turned, own = turned @ canonical.rotation.T, OBJECT_FRAME
+        own = f"{own} ({canonical.note})"
+    cloud.comments["frame"] = own
+    return turned, own
+
+
+def _camera(
+    rotation: np.ndarray | None, cloud: PointCloud, mask: np.ndarray, run: Predictor
+) -> Cameras | None:
+    if rotation is None:
         return None
     pose = getattr(getattr(run, "config", None), "pose", None)
     distance = float(getattr(pose, "distance", DEFAULT_DISTANCE))
-    return fit_camera(cloud.xyz, prediction.rotation[0].detach().cpu().numpy(), mask, distance)
+    return fit_camera(cloud.xyz, rotation, mask, distance)
 
 
 def _add_colors(cloud: PointCloud, camera: Cameras | None, cut: np.ndarray) -> str:

@@ -52,6 +52,7 @@ def text_of(outcome: ReconstructResult | Failure) -> str:
         f"{outcome.image_path}{note}: {record['points']} points in {record['timings_ms']['total']:.0f} ms",
         f"  mask: {record['mask']['source']}",
         f"  colour: {record['colour']}",
+        *([f"  frame: {record['frame']}"] if record["pose"] else []),
         *([f"  parts: {parts}"] if parts else []),
         f"  {outcome.ply}  {outcome.preview}  {outcome.json}",
     ]
