@@ -2,6 +2,7 @@
 """The verbs of `recon`: parse, call, print. No logic here; heavy modules are imported inside each verb."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -152,6 +153,8 @@ def demo(
 
 def main() -> None:
     """Run the command line; a ReconError becomes one line on stderr and its exit status."""
+    # Threads that spin while they wait halve the speed of a machine that others use too; torch is not loaded yet.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except ReconError as error:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
+from torch.nn.functional import avg_pool2d
 
 from ..cameras import Cameras
 from ..losses.silhouette import silhouette_loss
@@ -82,17 +83,29 @@ class SplatMask(_SplatTerm):
         return silhouette_loss(self.render(points, views, progress), views.masks, self.loss)
 
 
-class SplatColor(_SplatTerm):
+class _AttributeTerm(_SplatTerm):
+    """A term about what points carry; by default it paints them and leaves their places alone."""
+
+    sigma_px: tuple[Positive, Positive] = (2.0, 1.0)
+    slabs: Annotated[int, Field(ge=1, le=64)] = 4
+    """Depth layers per view."""
+    views: Annotated[int, Field(ge=1)] = 2
+    """Views per object and step that this term looks at."""
+    size: Annotated[int, Field(ge=8)] = 32
+    """Width in pixels of the images that this term looks at."""
+    move_points: bool = False
+    """Whether differences may also move points and change their opacity."""
+
+
+class SplatColor(_AttributeTerm):
     """Colour by depth slabs, compared where the object is, weighted by the target's coverage."""
 
     kind: Literal["splat_color"] = "splat_color"
-    slabs: Annotated[int, Field(ge=1, le=64)] = 6
-    move_points: bool = False
-    """Whether colour differences may move points and change opacity, or only colours."""
 
     def evaluate(self, points: Points, views: Views, progress: float) -> torch.Tensor:
         """Mean squared colour error over the object's pixels (B,V)."""
         assert points.color is not None
+        views = shrink_views(pick_views(views, self.views), self.size)
         assert views.images is not None
         coverage, color = _composite(self, points, points.color, views, progress)
         target = views.masks[..., None] * views.images
@@ -103,17 +116,15 @@ class SplatColor(_SplatTerm):
         return error.sum((-1, -2)) / views.masks.sum((-1, -2)).clamp(min=1)
 
 
-class SplatParts(_SplatTerm):
+class SplatParts(_AttributeTerm):
     """Part labels by depth slabs: cross-entropy of composited probabilities over labelled pixels."""
 
     kind: Literal["splat_parts"] = "splat_parts"
-    slabs: Annotated[int, Field(ge=1, le=64)] = 6
-    move_points: bool = False
-    """Whether label differences may move points and change opacity, or only labels."""
 
     def evaluate(self, points: Points, views: Views, progress: float) -> torch.Tensor:
         """Mean cross-entropy over labelled pixels (B,V), in nats."""
         assert points.part_logits is not None
+        views = shrink_views(pick_views(views, self.views), self.size)
         assert views.parts is not None
         coverage, mix = _composite(self, points, points.part_logits.softmax(-1), views, progress)
         probability = mix / coverage[..., None].clamp(min=0.05)
@@ -123,6 +134,34 @@ class SplatParts(_SplatTerm):
         # Pixels that the prediction does not cover say nothing about labels.
         weight = labelled * coverage.detach()
         return (-picked.log() * weight).sum((-1, -2)) / weight.sum((-1, -2)).clamp(min=1)
+
+
+def pick_views(views: Views, count: int) -> Views:
+    """At most `count` of the V views of every object, spread evenly: the first is the input's, the last another."""
+    batch, total, _, _ = views.shape
+    if count >= total:
+        return views
+    kept = torch.linspace(0, total - 1, count).round().long() if count > 1 else torch.tensor([total - 1])
+    rows = (torch.arange(batch)[:, None] * total + kept).flatten().to(views.masks.device)
+    kept = kept.to(views.masks.device)
+    images = None if views.images is None else views.images[:, kept]
+    parts = None if views.parts is None else views.parts[:, kept]
+    return Views(views.cameras[rows], views.masks[:, kept], images, parts)
+
+
+def shrink_views(views: Views, size: int) -> Views:
+    """Views averaged down to `size` pixels when they are larger by a whole factor; parts keep every n-th id."""
+    _, _, height, width = views.shape
+    factor = width // size
+    if factor < 2 or width % factor or height % factor:
+        return views
+    masks = avg_pool2d(views.masks, factor)
+    images = None
+    if views.images is not None:
+        mixed = avg_pool2d((views.images * views.masks[..., None]).movedim(-1, 2).flatten(0, 1), factor)
+        images = mixed.unflatten(0, views.shape[:2]).movedim(2, -1) / masks[..., None].clamp(min=1e-3)
+    parts = None if views.parts is None else views.parts[..., factor // 2 :: factor, factor // 2 :: factor]
+    return Views(views.cameras.resized(width // factor, height // factor), masks, images, parts)
 
 
 def _composite(

@@ -63,8 +63,8 @@ def default_folder(base: Path, experiment: str, recipe: Recipe) -> Path:
 
 
 def create_run(folder: Path, recipe: Recipe, device: str) -> RunFolder:
-    """Make a new run folder with config.yaml and env.json; raise InputError when a run is already there."""
-    if (folder / "config.yaml").exists():
+    """Make a run folder with config.yaml and env.json; raise InputError when one with a checkpoint is already there."""
+    if any((folder / "checkpoints").glob("step-*")):
         raise InputError(
             f"{folder} already holds a run. Go on with it by --resume {folder}, or choose another --out."
         )

@@ -8,7 +8,7 @@ import torch
 from ..cameras import Cameras
 from ..methods.network import Network
 from ..methods.recipe import EnsemblePose, KnownPose, Recipe, RegressedPose
-from ..methods.terms import Views
+from ..methods.terms import Views, shrink_views
 from ..models.pose import pose_matrices, rotation_distance
 from ..pointcloud import Points
 
@@ -102,16 +102,6 @@ def _best_hypothesis(
     ]
     away = rotation_distance(student[:, None], rotations)  # (B*V, K), 1 for a half turn
     return (torch.stack(losses, 1) * (1 + pose.loyalty * away)).argmin(1)
-
-
-def shrink_views(views: Views, size: int) -> Views:
-    """Views whose masks are averaged down to about `size` pixels, when they are larger by a whole factor."""
-    _, _, height, width = views.shape
-    factor = width // size
-    if factor < 2 or width % factor or height % factor:
-        return views
-    masks = torch.nn.functional.avg_pool2d(views.masks, factor)
-    return Views(views.cameras.resized(width // factor, height // factor), masks)
 
 
 def _with_poses(views: Views, rotation: torch.Tensor, distance: float) -> Views:

@@ -11,13 +11,13 @@ from torch.autograd import gradcheck
 from recon_core.cameras import orbit, pinhole, random_rotations, rotation_about_z, rotation_angle_deg
 from recon_core.methods.network import Network
 from recon_core.methods.recipe import load_recipe
-from recon_core.methods.terms import SplatMask, Views
+from recon_core.methods.terms import SplatMask, Views, pick_views, shrink_views
 from recon_core.models.pose import PoseHeads, pose_matrices, rotation_distance, six_to_matrix
 from recon_core.pointcloud import Points
 from recon_core.renderers.splat import optical_depth, splat_mask
 from recon_core.training.batches import draw_batch, fixed_batch, mirror_views
 from recon_core.training.bootstrap import Bootstrap, BootstrapConfig, bootstrap_poses
-from recon_core.training.step import StepInput, run_step, shrink_views
+from recon_core.training.step import StepInput, run_step
 from recon_core.training.viewsets import open_training_data
 
 SMALL = ["model.points=100", "model.width=8", "model.features=32", "model.hidden=32", "optim.objects=3",
@@ -63,9 +63,11 @@ def test_only_the_winner_learns_from_the_masks():
     batch = StepInput(torch.rand(1, 3, 4, 64, 64), Views(cameras, torch.rand(1, 3, 32, 32)))
     output = run_step(network, batch, recipe, 0.5)
     output.terms["splat_mask"].backward()
-    moved = [k for k, b in enumerate(network.pose.branches) if b.out.weight.grad is not None and b.out.weight.grad.any()]
-    assert set(moved) == set(output.winners.tolist())
-    assert network.pose.student.out.weight.grad is None or not network.pose.student.out.weight.grad.any()
+    def learns(head):
+        return head.out.weight.grad is not None and bool(head.out.weight.grad.any())
+
+    assert {k for k, branch in enumerate(network.pose.branches) if learns(branch)} == set(output.winners.tolist())
+    assert not learns(network.pose.student)
 
 
 def test_the_best_of_the_searched_poses_is_found():
@@ -133,6 +135,28 @@ def test_shrinking_views_keeps_what_they_show():
     assert small.shape == (1, 2, 32, 32)
     assert small.cameras.width == 32
     assert shrink_views(Views(cameras, torch.rand(1, 2, 64, 64)), 40).shape == (1, 2, 64, 64)
+
+
+def test_shrunk_colours_are_those_of_the_object_alone():
+    """A red object on undefined black keeps its red where it is covered; part ids stay whole."""
+    cameras = pinhole(orbit(torch.zeros(1), torch.zeros(1)), 4)
+    masks = torch.tensor([[1.0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]])[None, None]
+    red = masks[..., None] * torch.tensor([0.8, 0.1, 0.0])
+    small = shrink_views(Views(cameras, masks, red, (masks * 3).long()), 2)
+    torch.testing.assert_close(small.masks[0, 0], torch.tensor([[0.5, 0], [1, 0]]))
+    torch.testing.assert_close(small.images[0, 0, 0, 0], torch.tensor([0.8, 0.1, 0.0]))
+    assert set(small.parts.unique().tolist()) <= {0, 3}
+
+
+def test_picked_views_keep_the_input_and_take_their_cameras_along():
+    """First and last of five; one is the last; more than there are is all."""
+    cameras = pinhole(orbit(torch.arange(10) * 36.0, torch.zeros(10)), 8)
+    views = Views(cameras, torch.rand(2, 5, 8, 8))
+    two = pick_views(views, 2)
+    torch.testing.assert_close(two.masks, views.masks[:, [0, 4]])
+    torch.testing.assert_close(two.cameras.world_to_cam, cameras.world_to_cam[[0, 4, 5, 9]])
+    torch.testing.assert_close(pick_views(views, 1).masks, views.masks[:, 4:])
+    assert pick_views(views, 9) is views
 
 
 @pytest.mark.slow
