@@ -17,15 +17,17 @@ _START_ELEVATION_DEG = 10.0
 
 
 def six_to_matrix(six: torch.Tensor) -> torch.Tensor:
-    """Rotations (...,3,3) whose first two rows are (...,6) made orthonormal (Zhou et al. 2019, eq. 15).
+    """Rotations (...,3,3) from their second and first rows (...,6) made orthonormal (after Zhou et al. 2019, eq. 15).
 
-    Unlike a quaternion, this map from numbers to rotations has a continuous inverse: a full turn of the object is
-    one closed path of the network's output, without a jump.
+    Unlike a quaternion, this map from numbers to rotations has a continuous inverse: a full turn of the object is one
+    closed path of the network's output, without a jump. The second row, which says where the camera's up lies in the
+    object, is kept exactly: when the azimuth of a round object cannot be told, the first row averages to nothing, and
+    the result must still stand upright.
     """
-    first = nn.functional.normalize(six[..., :3], dim=-1)
-    second = six[..., 3:] - (first * six[..., 3:]).sum(-1, keepdim=True) * first
-    second = nn.functional.normalize(second, dim=-1)
-    return torch.stack((first, second, torch.linalg.cross(first, second, dim=-1)), -2)
+    up = nn.functional.normalize(six[..., :3], dim=-1)
+    right = six[..., 3:] - (up * six[..., 3:]).sum(-1, keepdim=True) * up
+    right = nn.functional.normalize(right, dim=-1)
+    return torch.stack((right, up, torch.linalg.cross(right, up, dim=-1)), -2)
 
 
 class RotationHead(nn.Module):
@@ -78,7 +80,7 @@ def _ring(count: int, representation: Representation) -> torch.Tensor:
     """Starting outputs (K,4 or 6): azimuths spread evenly, the camera upright."""
     azimuth = torch.arange(count) * (360.0 / count)
     rotation = orbit(azimuth, torch.full((count,), _START_ELEVATION_DEG))[:, :3, :3]
-    return matrix_to_quaternion(rotation) if representation == "quaternion" else rotation[:, :2].flatten(1)
+    return matrix_to_quaternion(rotation) if representation == "quaternion" else rotation[:, [1, 0]].flatten(1)
 
 
 def pose_matrices(rotation: torch.Tensor, distance: float) -> torch.Tensor:

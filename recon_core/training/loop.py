@@ -60,7 +60,9 @@ def train(
     )
     if resume is not None:
         restore(state, resume)
+    before = time.process_time()
     bootstrap = find_first_poses(recipe, data.train, run, fabric.device)
+    state.cpu_s += time.process_time() - before
     model, optimizer = fabric.setup(StepModule(network, recipe), state.optimizer)
     log = RunLog(run, recipe, first_step=state.step)
     with (

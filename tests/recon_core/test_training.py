@@ -15,7 +15,6 @@ from tiny_dataset import make_tiny_dataset
 
 from recon_core.errors import CheckpointError, ConfigError, DatasetError, InputError, TrainingError
 from recon_core.io.weights import load_tensors
-from recon_core.methods.recipe import load_recipe
 from recon_core.methods.run import load_run
 from recon_core.training.checkpoints import latest_checkpoint, list_checkpoints
 from recon_core.training.start import TrainRequest, describe, start_training
@@ -33,7 +32,7 @@ SMALL = (
 # The search for first poses, as small as it goes.
 QUICK_SEARCH = (
     "pose.hypotheses=3",
-    "pose.bootstrap={templates: 2, azimuths: 8, elevations_deg: [10], points: 60, first_iterations: 20, iterations: 10}",
+    "pose.bootstrap={templates: 2, azimuths: 8, elevations_deg: [10], points: 60, first_iterations: 9, iterations: 9}",
 )
 
 
