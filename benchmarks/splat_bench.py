@@ -3,8 +3,8 @@
 
     python benchmarks/splat_bench.py [--device cuda] [--threads 1]
 
-Each pair is timed in turns, so that a busy machine slows both; medians and their ratio are printed. Memory is the growth
-of the process's peak over its state before the first call, each measured in a process of its own.
+Each pair is timed in turns, so that a busy machine slows both; medians and their ratio are printed. Memory is the
+growth of the process's peak over its state before the first call, each measured in a process of its own.
 """
 
 import argparse
