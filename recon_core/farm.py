@@ -17,7 +17,7 @@ from typing import Any
 from .blender import BlenderCommand, find_blender
 from .children import Child, Inbox, stop_all, terminable
 from .errors import InputError, ReconError
-from .farm_index import read_failures, record_failure, remove_leftovers, write_index
+from .farm_index import read_failures, record_failure, remove_leftovers, remove_scratch, write_index
 from .farm_progress import FarmProgress
 from .farm_queue import WorkQueue, parse_event
 from .resources import resource_dir
@@ -172,6 +172,7 @@ class _Farm:
             # Taken before the processes end: what each was working on.
             unfinished = [name for one in self.running.values() for name in one.names]
             stop_all(list(self.running))
+            remove_scratch(child.pid for child in self.running)
             self.progress.close()
             remove_leftovers(self.options.output, [*unfinished, *self.result.failed])
             if unfinished:
@@ -236,6 +237,7 @@ class _Farm:
         """A process closed its output: all is well, it crashed on an object, or it could not start."""
         del self.running[one.child]
         status = one.child.finish(EXIT_SECONDS)
+        remove_scratch([one.child.pid])
         if one.error:
             raise InputError(one.error)
         if one.ended and not one.names:
@@ -259,6 +261,7 @@ class _Farm:
         for one in [one for one in self.running.values() if one.deadline < time.monotonic()]:
             del self.running[one.child]
             one.child.stop()
+            remove_scratch([one.child.pid])
             if one.names:
                 self.blame(one, f"took longer than {self.options.timeout_seconds:g} s")
 

@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,14 @@ def remove_leftovers(root: Path, names: Iterable[str]) -> None:
         # An empty category folder is the trace of an object that never came to be.
         if folder.parent != root and folder.parent.is_dir() and not any(os.scandir(folder.parent)):
             folder.parent.rmdir()
+
+
+def remove_scratch(pids: Iterable[int]) -> None:
+    """Remove the scratch folders of render_views processes that have ended: a killed one leaves its own behind."""
+    for pid in pids:
+        for parent in {Path("/dev/shm"), Path(tempfile.gettempdir())}:
+            for stale in parent.glob(f"render_views-{pid}-*"):
+                shutil.rmtree(stale, ignore_errors=True)
 
 
 def _prune_failures(root: Path, complete: set[str]) -> None:

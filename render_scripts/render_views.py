@@ -3,10 +3,8 @@
 
 import argparse
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -28,6 +26,7 @@ from render_scripts.parts import palette, read_mapping
 from render_scripts.passes import RenderSettings, setup_scene
 from render_scripts.progress import Progress, capture_stdout
 from render_scripts.render_object import Job, render_object, seconds_since
+from render_scripts.scratch import scratch_folder
 from render_scripts.sources import Source, find_sources, read_only_list, sha256_of, shard_of
 from render_scripts.viewset import ViewSettings, object_views
 
@@ -49,10 +48,10 @@ def main(argv: list[str]) -> int:
         signal.signal(number, _interrupt)
     try:
         sources = select_sources(options)
-        if options.dry_run:
-            return show_plan(options, sources, progress)
         if not options.force:
             writer.check_same_settings(options.output, render_json(options), options.seed)
+        if options.dry_run:
+            return show_plan(options, sources, progress)
         with scratch_folder() as scratch:
             return render_all(make_job(options, scratch), sources, progress)
     except (ValueError, OSError) as error:
@@ -72,19 +71,6 @@ def _interrupt(number: int, frame: object) -> None:
 def _stop_if_interrupted() -> None:
     if _interrupts:
         raise KeyboardInterrupt
-
-
-class scratch_folder:
-    """Temporary folder for the EXR of the view at work, in memory where the system offers that."""
-
-    def __enter__(self) -> Path:
-        memory = Path("/dev/shm")
-        parent = str(memory) if memory.is_dir() and os.access(memory, os.W_OK) else None
-        self.path = Path(tempfile.mkdtemp(prefix="render_views-", dir=parent))
-        return self.path
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
 
 
 def select_sources(options: argparse.Namespace) -> list[Source]:

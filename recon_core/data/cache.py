@@ -159,7 +159,7 @@ def _recipe(
         if lacking:
             raise DatasetError(
                 f"{dataset.root}: {name} has no {', '.join(lacking)} pass. Render it with "
-                f"--passes {','.join(lacking)}, or train without the terms that need it."
+                f"--passes {','.join(lacking).replace('image', 'rgb')}, or train without the terms that need it."
             )
     return _Recipe(split, names, input_size, mask_size, wanted, margin, views or counts[fewest])
 

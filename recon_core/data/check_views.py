@@ -33,7 +33,9 @@ def check_view_images(dataset: Dataset, name: str, view: int, report: CheckRepor
     """Read every image of a view and note what is wrong with it."""
     there = dataset.passes(name)
     mask = report.attempt("files", lambda: dataset.mask(name, view), name, view)
-    image = report.attempt("files", lambda: dataset.image(name, view), name, view)
+    image = (
+        report.attempt("files", lambda: dataset.image(name, view), name, view) if "image" in there else None
+    )
     depth = (
         report.attempt("files", lambda: dataset.depth(name, view), name, view) if "depth" in there else None
     )

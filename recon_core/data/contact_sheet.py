@@ -25,7 +25,10 @@ def write_contact_sheet(root: str | Path, path: str | Path, rows: int = ROWS) ->
     chosen = [names[index * len(names) // min(rows, len(names))] for index in range(min(rows, len(names)))]
     cells = [[_cell(dataset, name, index, kind) for kind in COLUMNS] for index, name in enumerate(chosen)]
     for row, name in zip(cells, chosen):
-        row[0] = None if row[0] is None else caption(row[0], name.partition("/")[2], height_px=10)
+        for index, cell in enumerate(row):
+            if cell is not None:
+                row[index] = caption(cell, name.partition("/")[2], height_px=10)
+                break
     with atomic_path(path) as temporary:
         Image.fromarray(grid(cells, list(COLUMNS))).save(temporary, "PNG")
 

@@ -19,6 +19,8 @@ from ..pointcloud import MAX_PARTS, PointCloud
 from .splits import SPLITS
 
 MAX_IMAGE_SIZE_PX = 16384
+# sRGB of the object where a dataset has masks alone: mid grey says nothing, as the background does in the inputs.
+SILHOUETTE_GREY = 128
 _RIGID_TOLERANCE = 1e-3
 # Pass name -> (key of a frame, whether it stands under the frame's "recon").
 _PATH_KEYS = {
@@ -165,7 +167,13 @@ class Dataset:
         return list(own or self.meta.parts.get(category, []))
 
     def image(self, name: str, view: int) -> np.ndarray:
-        """RGBA (H,W,4) uint8, sRGB, straight alpha; an image without alpha takes the mask's, else opaque."""
+        """RGBA (H,W,4) uint8, sRGB, straight alpha; an image without alpha takes the mask's, else opaque.
+
+        A view without an image (rendered with --passes mask) is grey all over, with the mask as alpha.
+        """
+        if not _frame_path(self._frame(name, view), "image"):
+            mask = self._read(name, view, "mask")
+            return np.dstack((*(np.full_like(mask, SILHOUETTE_GREY),) * 3, mask))
         pixels = self._read(name, view, "image")
         if pixels.shape[2] == 4:
             return pixels
@@ -289,8 +297,8 @@ def _checked_transforms(value: Any, path: Path) -> dict[str, Any]:
 def _check_frame(frame: Any, where: str) -> None:
     if not isinstance(frame, dict) or not isinstance(frame.setdefault("recon", {}), dict):
         raise DatasetError(f"{where} must be an object, and so must its 'recon'.")
-    if "file_path" not in frame:
-        raise DatasetError(f"{where} has no file_path.")
+    if not _frame_path(frame, "image") and not _frame_path(frame, "mask"):
+        raise DatasetError(f"{where} has neither a file_path nor a mask_path.")
     for kind in _PATH_KEYS:
         relative = _frame_path(frame, kind)
         if relative is None:

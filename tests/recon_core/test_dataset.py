@@ -175,7 +175,7 @@ FRAME = ("frames", 0)
         (_set(*FRAME, "mask_path", value="C:\\mask.png"), "stay inside"),
         (_set(*FRAME, "recon", "part_path", value="parts\\..\\..\\x.png"), "stay inside"),
         (_set(*FRAME, "file_path", value=3), "stay inside"),
-        (lambda value: value["frames"][0].pop("file_path"), "has no file_path"),
+        (lambda value: [value["frames"][0].pop(key) for key in ("file_path", "mask_path")], "has neither"),
         (_set("w", value=0), "w is 0"),
         (_set("w", value=1e9), "w is"),
         (_set("h", value=float("inf")), "h is inf"),

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -81,6 +82,13 @@ def leftovers(root: Path) -> list[str]:
     return [str(path.relative_to(root)) for path in root.rglob("*") if path.name.startswith(".")]
 
 
+def scratch_folders() -> set[Path]:
+    """What render_views processes have in memory or in the temporary folder; others may be at work."""
+    parents = (Path("/dev/shm"), Path(tempfile.gettempdir()))
+    folders = (path for parent in parents for path in parent.glob("render_views-*"))
+    return {path for path in folders if not psutil.pid_exists(int(path.name.split("-")[1]))}
+
+
 def in_splits(dataset: Dataset) -> list[str]:
     return sorted(name for split in SPLITS for name in dataset.objects(split))
 
@@ -111,6 +119,7 @@ def test_renders_everything_once_with_chunks_and_processes(meshes: Path) -> None
 @pytest.mark.blender
 def test_object_that_kills_blender_is_tried_twice_and_quarantined(meshes: Path, sabotage) -> None:
     sabotage("kill")
+    before = scratch_folders()
     result = farm.render(options(meshes))
     root = meshes.parent / "dataset"
     assert complete_objects(root) == ["box/a", "box/c"]
@@ -121,6 +130,7 @@ def test_object_that_kills_blender_is_tried_twice_and_quarantined(meshes: Path, 
     assert leftovers(root) == []
     assert farm.render(options(meshes, skip_failed=True)).exit_status == 0
     assert set(read_failures(root)) == {"box/b"}
+    assert scratch_folders() == before
 
 
 @needs_wheel
