@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from torch import nn
 
 from ..models.encoders import ConvEncoder
-from ..models.point_decoder import PointDecoder
+from ..models.point_decoder import PointDecoder, mean_object_color
 from ..models.pose import PoseHeads, Representation
 from ..pointcloud import Points
 from .config import Config
@@ -48,7 +48,11 @@ class Network(nn.Module):
         self.decoder = PointDecoder(config.features, config.points, config.heads, parts, config.hidden)
         self.pose = PoseHeads(config.features, hypotheses, rotation) if hypotheses else None
 
+    def decode(self, features: torch.Tensor, images: torch.Tensor) -> Points:
+        """Points of features (B,F) that the encoder made of images (B,4,S,S)."""
+        return self.decoder(features, mean_object_color(images))
+
     def forward(self, images: torch.Tensor) -> tuple[Points, torch.Tensor | None]:
         """What is used at test time: points, and the student's pose or None."""
         features = self.encoder(images)
-        return self.decoder(features), None if self.pose is None else self.pose(features)
+        return self.decode(features, images), None if self.pose is None else self.pose(features)

@@ -11,15 +11,24 @@ from ..pointcloud import Points
 HALF_EXTENT = 0.6
 
 
+# Colours of one object: a few, mixed at each point.
+PALETTE = 4
+
+
 class PointDecoder(nn.Module):
-    """Features (B,F) to Points of N points with the given heads out of xyz, opacity, color, parts."""
+    """Features (B,F) to Points of N points with the given heads out of xyz, opacity, color, parts.
+
+    Colours are not regressed point by point: the features choose a small palette around the mean colour of the input's
+    object, and each point mixes it. A colour that no training object had is then still the object's colour.
+    """
 
     def __init__(self, features: int, points: int, heads: tuple[str, ...], parts: int, hidden: int) -> None:
         super().__init__()
         self.points, self.parts = points, parts
         self.trunk = nn.Sequential(nn.Linear(features, hidden), nn.SiLU())
-        widths = {"xyz": 3, "opacity": 1, "color": 3, "parts": parts}
+        widths = {"xyz": 3, "opacity": 1, "color": PALETTE, "parts": parts}
         self.heads = nn.ModuleDict({head: nn.Linear(hidden, points * widths[head]) for head in heads})
+        self.palette = nn.Linear(hidden, PALETTE * 3) if "color" in heads else None
         self._start(points)
 
     def _start(self, points: int) -> None:
@@ -31,14 +40,27 @@ class PointDecoder(nn.Module):
             if name == "xyz":
                 ball = torch.randn(points, 3, generator=generator).clamp(-2, 2) * 0.25
                 head.bias.data.copy_(ball.flatten())
-            elif name == "opacity":
-                head.bias.data.fill_(0.0)
 
-    def forward(self, features: torch.Tensor) -> Points:
-        """Points of a batch of features (B,F)."""
+    def forward(self, features: torch.Tensor, mean_color: torch.Tensor) -> Points:
+        """Points of a batch of features (B,F) and mean colours (B,3) in [0,1] of what the inputs show."""
         hidden = self.trunk(features)
         out = {name: head(hidden).unflatten(1, (self.points, -1)) for name, head in self.heads.items()}
         xyz = torch.tanh(out["xyz"]) * HALF_EXTENT
         opacity = torch.sigmoid(out["opacity"][..., 0]) if "opacity" in out else None
-        color = torch.sigmoid(out["color"]) if "color" in out else None
+        color = self._color(hidden, mean_color, out["color"]) if "color" in out else None
         return Points(xyz, opacity, color, out.get("parts"))
+
+    def _color(self, hidden: torch.Tensor, mean_color: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Mix the palette, offsets from the mean colour on the logit scale, at every point: (B,N,3)."""
+        assert self.palette is not None
+        offsets = self.palette(hidden).unflatten(1, (PALETTE, 3))
+        palette = torch.sigmoid(torch.logit(mean_color, eps=0.02)[:, None] + offsets)  # (B, PALETTE, 3)
+        return logits.softmax(-1) @ palette
+
+
+def mean_object_color(images: torch.Tensor) -> torch.Tensor:
+    """Mean colour (B,3) under the mask of inputs (B,4,S,S); mid grey where the mask is empty."""
+    mask = images[:, 3:]
+    total = mask.sum((-1, -2))  # (B, 1)
+    mean = (images[:, :3] * mask).sum((-1, -2)) / total.clamp(min=1e-6)
+    return torch.where(total > 0.5, mean, torch.full_like(mean, 0.5))

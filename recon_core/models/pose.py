@@ -80,7 +80,9 @@ def _ring(count: int, representation: Representation) -> torch.Tensor:
     """Starting outputs (K,4 or 6): azimuths spread evenly, the camera upright."""
     azimuth = torch.arange(count) * (360.0 / count)
     rotation = orbit(azimuth, torch.full((count,), _START_ELEVATION_DEG))[:, :3, :3]
-    return matrix_to_quaternion(rotation) if representation == "quaternion" else rotation[:, [1, 0]].flatten(1)
+    return (
+        matrix_to_quaternion(rotation) if representation == "quaternion" else rotation[:, [1, 0]].flatten(1)
+    )
 
 
 def pose_matrices(rotation: torch.Tensor, distance: float) -> torch.Tensor:

@@ -36,7 +36,7 @@ def run_step(network: Network, batch: StepInput, recipe: Recipe, progress: float
     """Predict, pose, render and compare; gradients reach the winning hypothesis alone."""
     batch_size, encoded = batch.inputs.shape[:2]
     features = network.encoder(batch.inputs.flatten(0, 1))  # (B*E, F)
-    points = network.decoder(features.view(batch_size, encoded, -1)[:, 0])
+    points = network.decode(features.view(batch_size, encoded, -1)[:, 0], batch.inputs[:, 0])
     views, terms, winners = _posed(network, features, points, batch, recipe, progress)
     for index, term in enumerate(recipe.terms):
         name = term.kind if f"{term.kind}" not in terms else f"{term.kind}.{index}"
@@ -113,7 +113,7 @@ def _with_poses(views: Views, rotation: torch.Tensor, distance: float) -> Views:
 def use_predicted_poses(network: Network, batch: StepInput, recipe: Recipe) -> tuple[Points, Views]:
     """Points and views as at test time: known cameras, or the poses that the student (or only branch) gives."""
     features = network.encoder(batch.inputs.flatten(0, 1))
-    points = network.decoder(features.view(*batch.inputs.shape[:2], -1)[:, 0])
+    points = network.decode(features.view(*batch.inputs.shape[:2], -1)[:, 0], batch.inputs[:, 0])
     if network.pose is None or isinstance(recipe.pose, KnownPose):
         return points, batch.views
     return points, _with_poses(batch.views, network.pose(features), recipe.pose.distance)

@@ -12,6 +12,7 @@ from recon_core.cameras import orbit, pinhole, random_rotations, rotation_about_
 from recon_core.methods.network import Network
 from recon_core.methods.recipe import load_recipe
 from recon_core.methods.terms import SplatMask, Views, pick_views, shrink_views
+from recon_core.models.point_decoder import PointDecoder, mean_object_color
 from recon_core.models.pose import PoseHeads, pose_matrices, rotation_distance, six_to_matrix
 from recon_core.pointcloud import Points
 from recon_core.renderers.splat import optical_depth, splat_mask
@@ -76,13 +77,13 @@ def test_the_best_of_the_searched_poses_is_found():
     recipe = load_recipe("splat_unposed", SMALL)
     network = Network(recipe.model, 0, 3, "6d")
     features = network.encoder(torch.rand(3, 4, 64, 64))
-    points = network.decoder(features[:1])
+    points = network.decode(features[:1], torch.rand(1, 4, 64, 64))
     truth = orbit(torch.tensor([20.0, 140.0, 250.0]), torch.tensor([5.0, 20.0, -10.0]))
     turns = rotation_about_z(torch.deg2rad(torch.tensor([120.0, 0.0, 200.0])))
     ranked = truth[:, None, :3, :3] @ turns  # rank 1 is the truth
     cameras = pinhole(truth, 32)
     shape = Points(points.xyz * torch.tensor([1.0, 0.5, 0.3]) + torch.tensor([0.1, 0.15, 0.0]), points.opacity)
-    network.decoder.forward = lambda _: shape
+    network.decoder.forward = lambda *_: shape
     masks = SplatMask().render(shape, Views(cameras, torch.zeros(1, 3, 32, 32)), 0.5).detach()
     output = run_step(network, StepInput(torch.rand(1, 3, 4, 64, 64), Views(cameras, masks), ranked[None]), recipe, 0.5)
     assert output.winners.tolist() == [1, 1, 1]
@@ -182,3 +183,19 @@ def test_search_finds_poses_of_an_asymmetric_shape(generator, tmp_path):
     assert bool((rotation_angle_deg(first, second) >= config.apart_deg - 1e-3).all())
     found.save(tmp_path / "poses.safetensors")
     torch.testing.assert_close(Bootstrap.load(tmp_path / "poses.safetensors").rotations, found.rotations)
+
+
+def test_colours_follow_the_objects_mean_colour():
+    """An untrained decoder paints every point near the input's mean colour under the mask, whatever surrounds it."""
+    images = torch.full((2, 4, 64, 64), 0.5)
+    images[:, 3] = 0
+    images[:, 3, 20:40, 20:40] = 1
+    images[0, :3, 20:40, 20:40] = torch.tensor([0.9, 0.2, 0.1])[:, None, None]
+    torch.testing.assert_close(mean_object_color(images), torch.tensor([[0.9, 0.2, 0.1], [0.5, 0.5, 0.5]]))
+    torch.testing.assert_close(mean_object_color(torch.zeros(1, 4, 8, 8)), torch.full((1, 3), 0.5))
+    torch.manual_seed(0)
+    decoder = PointDecoder(16, 50, ("xyz", "color"), 0, 16)
+    torch.nn.init.zeros_(decoder.palette.weight)
+    torch.nn.init.zeros_(decoder.palette.bias)
+    color = decoder(torch.randn(2, 16), mean_object_color(images)).color
+    torch.testing.assert_close(color, mean_object_color(images)[:, None].expand(2, 50, 3))
