@@ -143,6 +143,14 @@ class Recipe(Config):
                 raise ValueError(f"the term {term.kind} needs the head {head!r} in model.heads")
         return self
 
+    @model_validator(mode="after")
+    def _turns_need_cameras(self) -> "Recipe":
+        if self.data.augment.rotation_deg > 0 and self.pose.kind != "known":
+            raise ValueError(
+                "data.augment.rotation_deg changes the pose of the input view: it needs pose.kind known"
+            )
+        return self
+
     @property
     def passes(self) -> tuple[str, ...]:
         """The image passes that the terms compare with."""

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training batches: views drawn from a view set, inputs augmented and composed."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import torch
 
-from ..data.augment import augment_input, compose_input
-from ..data.viewset import ViewSet, gather_batch, sample_batch
+from ..data.augment import augment_input, compose_input, rotate_input_views
+from ..data.viewset import Batch, ViewSet, gather_batch, sample_batch
 from ..methods.recipe import KnownPose, Recipe
 from ..methods.terms import Views
 from .bootstrap import Bootstrap
@@ -24,6 +25,9 @@ def draw_batch(
     """A random batch, some objects mirrored; with learnt poses every supervised view is also an input."""
     batch = sample_batch(viewset, recipe.optim.objects, recipe.optim.views, generator, device=device)
     inputs = _inputs(viewset, batch.objects, batch.views, recipe, device)
+    if recipe.data.augment.rotation_deg > 0:
+        batch = _turned(batch, math.radians(recipe.data.augment.rotation_deg), generator)
+        inputs = batch.input[:, None]  # a recipe that turns inputs has known poses: one input per object
     flipped = (torch.rand(len(inputs), generator=generator) < recipe.data.mirror).to(device)
     inputs, views = _flip(inputs, flipped), mirror_views(_views(batch), flipped)
     ready = augment_input(inputs.flatten(0, 1), recipe.data.augment, generator).unflatten(0, inputs.shape[:2])
@@ -33,6 +37,12 @@ def draw_batch(
             flipped.cpu().long()[:, None], batch.objects.cpu()[:, None], batch.views.cpu()
         ]
     return StepInput(ready, views, None if ranked is None else ranked.to(device))
+
+
+def _turned(batch: Batch, limit_rad: float, generator: torch.Generator) -> Batch:
+    """Input views turned about their optical axes by up to limit_rad, cameras and targets with them."""
+    turn = (torch.rand(len(batch.input), generator=generator) * 2 - 1) * limit_rad
+    return rotate_input_views(batch, turn.to(batch.input))
 
 
 def mirror_views(views: Views, flipped: torch.Tensor) -> Views:
@@ -76,6 +86,6 @@ def _inputs(
     return pixels.contiguous().float() / 255
 
 
-def _views(batch) -> Views:
+def _views(batch: Batch) -> Views:
     images = None if batch.images is None else batch.images.permute(0, 1, 3, 4, 2)
     return Views(batch.cameras, batch.masks, images, batch.parts)

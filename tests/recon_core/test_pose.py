@@ -129,6 +129,24 @@ def test_batches_are_deterministic_and_some_are_mirrored(tmp_path):
     assert fixed_batch(data.val, plain, 99, 99, cpu).views.shape == (len(data.val), 4, 32, 32)
 
 
+def test_turned_inputs_keep_cameras_and_targets_together(tmp_path):
+    """With rotation_deg the first view's camera rolls and its mask turns along: the same points project into it."""
+    root = make_tiny_dataset(tmp_path / "data", objects=8, views=4, size=64)
+    settings = ["data.mask_size=64", "data.mirror=0", "optim.objects=4", "optim.views=2"]
+    recipe = load_recipe("splat", [*settings, "data.augment.rotation_deg=40"])
+    data = open_training_data(root, recipe)
+    cpu, unturned = torch.device("cpu"), load_recipe("splat", settings)
+    batch = draw_batch(data.train, recipe, torch.Generator().manual_seed(0), cpu)
+    plain = draw_batch(data.train, unturned, torch.Generator().manual_seed(0), cpu)
+    rolled = rotation_angle_deg(
+        batch.views.cameras.world_to_cam[::2, :3, :3], plain.views.cameras.world_to_cam[::2, :3, :3]
+    )
+    assert float(rolled.max()) > 5
+    assert float(rolled.max()) <= 40.01
+    torch.testing.assert_close(batch.views.masks[:, 1], plain.views.masks[:, 1])
+    assert not torch.equal(batch.views.masks[:, 0], plain.views.masks[:, 0])
+
+
 def test_shrinking_views_keeps_what_they_show():
     """Masks are averaged, cameras follow; sizes that do not divide stay."""
     cameras = pinhole(orbit(torch.zeros(2), torch.zeros(2)), 64)

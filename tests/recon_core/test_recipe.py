@@ -62,6 +62,13 @@ def test_terms_need_their_heads():
         load_recipe("splat", ["terms.0.kind=splat_color", "terms.0={kind: splat_color}"])
 
 
+def test_turned_inputs_need_known_poses():
+    """A turn of the input changes its camera, which an unposed recipe does not have."""
+    assert load_recipe("splat", ["data.augment.rotation_deg=10"]).data.augment.rotation_deg == 10
+    with pytest.raises(ConfigError, match=r"needs pose\.kind known"):
+        load_recipe("splat_unposed", ["data.augment.rotation_deg=10"])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
