@@ -144,11 +144,12 @@ def demo(
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Blender processes.")] = 2,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps. [default: the recipe's]")] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    size: Annotated[int, typer.Option("--size", min=32, help="Width and height of the renders in pixels.")] = 128,
 ) -> None:
     """Make chairs, render them in Blender, train, score and reconstruct: about 10 minutes on 2 cores."""
     from .demo import DemoOptions, run_demo
 
-    typer.echo(run_demo(DemoOptions(out, objects, views, jobs, steps, device)))
+    typer.echo(run_demo(DemoOptions(out, objects, views, jobs, steps, device, size)))
 
 
 def main() -> None:
