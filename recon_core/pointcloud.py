@@ -63,8 +63,8 @@ class Points:
 
     def map(self, function) -> "Points":
         """Apply `function` to every tensor that is there."""
-        parts = (self.xyz, self.opacity, self.color, self.part_logits)
-        return Points(*(None if value is None else function(value) for value in parts))
+        others = (self.opacity, self.color, self.part_logits)
+        return Points(function(self.xyz), *(None if value is None else function(value) for value in others))
 
     def cloud(self, index: int, comments: dict[str, str] | None = None) -> PointCloud:
         """Return one element of the batch as a PointCloud, colours in 8 bits, labels from 1."""

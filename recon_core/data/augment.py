@@ -29,36 +29,36 @@ class AugmentConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    brightness: float = Field(0.25, ge=0, le=1, description="factor 1 - b to 1 + b on the colour")
-    contrast: float = Field(0.25, ge=0, le=1, description="factor 1 - c to 1 + c about mid grey")
-    saturation: float = Field(0.4, ge=0, le=1, description="factor 1 - s to 1 + s on the distance from grey")
+    brightness: float = Field(default=0.25, ge=0, le=1, description="factor 1 - b to 1 + b on the colour")
+    contrast: float = Field(default=0.25, ge=0, le=1, description="factor 1 - c to 1 + c about mid grey")
+    saturation: float = Field(default=0.4, ge=0, le=1, description="factor 1 - s to 1 + s on the distance from grey")
     channel_gain: float = Field(
-        0.1, ge=0, le=1, description="factor 1 - g to 1 + g per channel: white balance"
+        default=0.1, ge=0, le=1, description="factor 1 - g to 1 + g per channel: white balance"
     )
-    grey_probability: float = Field(0.1, ge=0, le=1, description="share of images without any colour")
-    scale: float = Field(0.08, ge=0, le=0.5, description="zoom 1 - s to 1 + s about the image's centre")
-    shift: float = Field(0.04, ge=0, le=0.5, description="largest shift along each axis, in image widths")
+    grey_probability: float = Field(default=0.1, ge=0, le=1, description="share of images without any colour")
+    scale: float = Field(default=0.08, ge=0, le=0.5, description="zoom 1 - s to 1 + s about the image's centre")
+    shift: float = Field(default=0.04, ge=0, le=0.5, description="largest shift along each axis, in image widths")
     rotation_deg: float = Field(
-        0.0, ge=0, le=180, description="largest turn about the optical axis, degrees; changes the view's pose"
+        default=0.0, ge=0, le=180, description="largest turn about the optical axis, degrees; changes the view's pose"
     )
-    mask_error_probability: float = Field(0.2, ge=0, le=1, description="share of images with a wrong outline")
-    mask_error: float = Field(0.012, ge=0, le=0.1, description="largest erosion or dilation, in image widths")
+    mask_error_probability: float = Field(default=0.2, ge=0, le=1, description="share of images with a wrong outline")
+    mask_error: float = Field(default=0.012, ge=0, le=0.1, description="largest erosion or dilation, in image widths")
     background_probability: float = Field(
-        0.1, ge=0, le=1, description="share of images whose background is shown instead of mid grey"
+        default=0.1, ge=0, le=1, description="share of images whose background is shown instead of mid grey"
     )
     background_noise: float = Field(
-        0.15, ge=0, le=1, description="largest amplitude of the background's noise"
+        default=0.15, ge=0, le=1, description="largest amplitude of the background's noise"
     )
-    blur_probability: float = Field(0.2, ge=0, le=1, description="share of images that are blurred")
+    blur_probability: float = Field(default=0.2, ge=0, le=1, description="share of images that are blurred")
     blur: float = Field(
-        0.015, ge=0, le=0.1, description="largest standard deviation of the blur, image widths"
+        default=0.015, ge=0, le=0.1, description="largest standard deviation of the blur, image widths"
     )
     noise: float = Field(
-        0.02, ge=0, le=0.5, description="largest standard deviation of the sensor noise, [0, 1]"
+        default=0.02, ge=0, le=0.5, description="largest standard deviation of the sensor noise, [0, 1]"
     )
-    jpeg_probability: float = Field(0.0, ge=0, le=1, description="share of images with 8x8 block artefacts")
+    jpeg_probability: float = Field(default=0.0, ge=0, le=1, description="share of images with 8x8 block artefacts")
     jpeg_step: float = Field(
-        0.08, gt=0, le=1, description="largest quantisation step of a block's coefficients"
+        default=0.08, gt=0, le=1, description="largest quantisation step of a block's coefficients"
     )
 
     @staticmethod

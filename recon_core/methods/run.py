@@ -65,7 +65,8 @@ class LoadedRun:
             )
         chunks = [self._predict(rgba_crops[i : i + batch]) for i in range(0, len(rgba_crops), batch)]
         fields = zip(*((c.xyz, c.opacity, c.color, c.part_logits) for c, _ in chunks))
-        points = Points(*(None if values[0] is None else torch.cat(values) for values in fields))
+        joined: list[Any] = [None if values[0] is None else torch.cat(values) for values in fields]
+        points = Points(*joined)
         if chunks[0][1] is None:
             return Prediction(points, None)
         return Prediction(points, torch.cat([rotation for _, rotation in chunks if rotation is not None]))

@@ -35,6 +35,7 @@ class PointDecoder(nn.Module):
         """Start from one cloud for every input: a Gaussian ball, small dependence on the features."""
         generator = torch.Generator().manual_seed(0)
         for name, head in self.heads.items():
+            assert isinstance(head, nn.Linear)
             nn.init.normal_(head.weight, std=0.01, generator=generator)
             nn.init.zeros_(head.bias)
             if name == "xyz":
