@@ -194,6 +194,8 @@ def test_a_trained_run_is_evaluated_from_the_command_line(data, tmp_path) -> Non
     runner = CliRunner()
     run = tmp_path / "run"
     short = ["optim.steps=2", "model.points=64", "model.width=8", "log.validation=2", "log.samples=2"]
+    search = "{templates: 2, azimuths: 8, elevations_deg: [10], points: 60, first_iterations: 9, iterations: 9}"
+    short += ["pose.hypotheses=3", f"pose.bootstrap={search}"]
     options = [word for one in short for word in ("--set", one)]
     trained = runner.invoke(app, ["train", "splat_unposed", "--data", str(data), "--out", str(run), *options])
     assert trained.exit_code == 0, trained.output
@@ -203,6 +205,7 @@ def test_a_trained_run_is_evaluated_from_the_command_line(data, tmp_path) -> Non
     written = json.loads((run / "evaluation" / "test" / "metrics.json").read_text())
     assert written["run"] == str(run)
     assert written["methods"]["model"]["pose_median_deg"] is not None
+    assert json.loads((run / "canonical.json").read_text())["steps"] == 2
     assert (run / "evaluation" / "test" / "report.html").stat().st_size > 10_000
     as_json = runner.invoke(
         app, ["eval", str(run), "--data", str(data), "--json", "--no-report", "--out", str(tmp_path / "o")]
