@@ -67,7 +67,7 @@ class EnsemblePose(Config):
     """How much better, as a share of its loss, a pose half a turn from the student's must fit to be preferred."""
     bootstrap: BootstrapConfig | None = None
     """Find first poses for all masks before the network trains; null starts from a ring of views."""
-    bootstrap_ranks: Annotated[int, Field(ge=1, le=32)] = 4
+    bootstrap_ranks: Annotated[int, Field(ge=1, le=32)] = 6
     """Bootstrapped poses per mask that compete with the hypotheses."""
     bootstrap_trust: Annotated[float, Field(ge=0, le=1)] = 0.05
     """Share of the run in which the best bootstrapped pose is taken as it is, while shapes form."""

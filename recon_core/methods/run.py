@@ -11,6 +11,7 @@ import yaml
 
 from ..data.augment import compose_input
 from ..errors import CheckpointError, InputError
+from ..geometry.mirror import second_opinion
 from ..geometry.solid import solid_points
 from ..io.weights import read_json
 from ..pointcloud import Points
@@ -56,7 +57,8 @@ class LoadedRun:
     def predict(self, rgba_crops: np.ndarray, batch: int = 64) -> Prediction:
         """Predict from straight-alpha crops (B,S,S,4) uint8; raises InputError when the shape is wrong.
 
-        Points that the model made transparent are replaced (geometry/solid.py).
+        Points that the model made transparent are replaced (geometry/solid.py). A learnt pose is the middle of those of
+        the image and of its mirror image (geometry/mirror.py), when the card knows the plane of symmetry.
         """
         size = self.input_size
         if rgba_crops.ndim != 4 or rgba_crops.shape[1:] != (size, size, 4) or rgba_crops.dtype != np.uint8:
@@ -73,7 +75,12 @@ class LoadedRun:
 
     def _predict(self, crops: np.ndarray) -> tuple[Points, torch.Tensor | None]:
         pixels = torch.from_numpy(np.array(crops)).to(self.device).permute(0, 3, 1, 2)
-        points, rotation = self.network(compose_input(pixels.float() / 255))
+        images = compose_input(pixels.float() / 255)
+        points, rotation = self.network(images)
+        if rotation is not None and self.card.get("mirror") is not None:
+            assert self.network.pose is not None
+            flipped = self.network.pose(self.network.encoder(images.flip(-1)))
+            rotation = second_opinion(rotation, flipped, torch.tensor(self.card["mirror"]).to(rotation))
         return solid_points(points), rotation
 
 

@@ -26,6 +26,7 @@ class TrainState:
     step: int = 0
     cpu_s: float = 0.0
     best: float = float("-inf")
+    mirror: list[list[float]] | None = None  # reflection of the canonical frame, where poses are learnt
 
 
 def save_checkpoint(run: Path, state: TrainState, card: dict[str, Any], keep: int) -> Path:

@@ -25,7 +25,7 @@ from .logs import RunLog
 from .run_folder import RunFolder
 from .samples import write_samples
 from .step import StepInput, run_step
-from .validation import validate
+from .validation import canonical_mirror, validate
 from .viewsets import TrainingData
 
 
@@ -90,7 +90,6 @@ def train(
                 nn.utils.clip_grad_norm_(network.parameters(), recipe.optim.clip)
             optimizer.step()
             state.step += 1
-            state.cpu_s += time.process_time() - started
             log.step(state, terms, bar)
             if due(state.step, recipe.log.samples, recipe):
                 write_samples(
@@ -98,7 +97,9 @@ def train(
                 )
             if due(state.step, recipe.log.validation, recipe):
                 log.validation(state, validate(network, data.val, recipe, fabric.device))
+            state.cpu_s += time.process_time() - started
             if due(state.step, recipe.log.checkpoint, recipe) or stop:
+                state.mirror = canonical_mirror(network, data.train, recipe, fabric.device)
                 save_checkpoint(run.folder, state, run.card(recipe, data, state), recipe.log.keep)
     return Finished(run.folder, state.step, bool(stop))
 
@@ -119,7 +120,7 @@ def find_first_poses(
         return None
     path = run.folder / "bootstrap.safetensors"
     if not path.exists():
-        masks = torch.from_numpy(np.asarray(viewset.masks)).to(device).float() / 255
+        masks = torch.from_numpy(np.array(viewset.masks)).to(device).float() / 255
         focal_widths = float(np.median(viewset.fx)) / viewset.mask_size
         generator = torch.Generator().manual_seed(recipe.seed)
         found = bootstrap_poses(

@@ -53,6 +53,7 @@ class RunFolder:
             "licence": "that of the training data and of whoever trained it",
             "steps": state.step,
             "cpu_s": round(state.cpu_s, 1),
+            "mirror": state.mirror,
             "val_mask_iou": round(state.best, 4) if state.best > float("-inf") else None,
         }
 

@@ -4,6 +4,7 @@
 import torch
 
 from ..data.viewset import ViewSet
+from ..geometry.mirror import find_mirror
 from ..losses.silhouette import silhouette_loss
 from ..methods.network import Network
 from ..methods.recipe import KnownPose, Recipe
@@ -29,6 +30,23 @@ def validate(network: Network, viewset: ViewSet, recipe: Recipe, device: torch.d
     hard = (coverage > 0.5).float()
     iou = 1 - silhouette_loss(hard, (target > 0.5).float(), "iou")
     return {"mask_iou": float(iou.mean()), "mask_l2": float(silhouette_loss(coverage, target, "l2").mean())}
+
+
+@torch.no_grad()
+def canonical_mirror(
+    network: Network, viewset: ViewSet, recipe: Recipe, device: torch.device
+) -> list[list[float]] | None:
+    """The reflection (3,3) of the canonical frame, from poses of images and flipped images; None with known poses."""
+    if network.pose is None or recipe.data.mirror == 0:
+        return None
+    network.eval()
+    images = fixed_batch(viewset, recipe, _MAX_OBJECTS, 4, device).inputs.flatten(0, 1)
+    rotations, flipped = (
+        torch.cat([network.pose(network.encoder(part)) for part in both.split(64)])
+        for both in (images, images.flip(-1))
+    )
+    network.train()
+    return find_mirror(rotations, flipped).tolist()
 
 
 def render_masks(network: Network, batch: StepInput, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:

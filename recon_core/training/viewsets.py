@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.cache import load_views
+from ..data.dataset import Dataset
 from ..data.viewset import ViewSet
 from ..errors import DatasetError
 from ..methods.recipe import Recipe
@@ -29,15 +30,15 @@ class TrainingData:
 
 def open_training_data(root: Path, recipe: Recipe) -> TrainingData:
     """Open (and on the first time build) the caches that a recipe needs; raise DatasetError when they do not fit it."""
-    train, val = (_load(root, split, recipe) for split in ("train", "val"))
-    if len(train) == 0:
-        raise DatasetError(f"{root} has no training objects. Render some with `recon render`.")
+    train = _load(root, "train", recipe)
+    # A small dataset may have no validation object: samples and validation then show training objects.
+    val = _load(root, "val", recipe) if Dataset.open(root).objects("val") else train
     names = _part_names(train)
     if "parts" in recipe.model.heads and not names:
         raise DatasetError(
             f"{root} has no part labels, but the recipe has the head 'parts'. Use a recipe without."
         )
-    return TrainingData(root, train, val if len(val) else train, names)
+    return TrainingData(root, train, val, names)
 
 
 def _load(root: Path, split: str, recipe: Recipe) -> ViewSet:

@@ -160,6 +160,13 @@ def test_refusals(dataset, tmp_path):
         start_training(request(plain, tmp_path / "other", recipe="splat_full"))
 
 
+def test_a_dataset_without_validation_objects_trains(tmp_path):
+    """Its training objects serve in their place."""
+    root = make_tiny_dataset(tmp_path / "data", objects=4)
+    (root / "splits" / "val.txt").write_text("")
+    assert start_training(request(root, tmp_path / "run", "optim.steps=2")).step == 2
+
+
 def test_truncated_weights_are_named(dataset, tmp_path):
     """Half a weights file, and weights of another recipe."""
     run = start_training(request(dataset, tmp_path / "run", "optim.steps=1")).run
