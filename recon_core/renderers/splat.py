@@ -7,9 +7,13 @@ coverage is S = 1 - exp(-A) (Beer-Lambert). The sum commutes, so the mask is a b
 Gaussian as two small Toeplitz matrix products, and one exp: O(N + HW (H+W)) per view.
 """
 
+import itertools
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from ..errors import InputError
 
@@ -164,24 +168,71 @@ def _scatter(
     uv_px: torch.Tensor, values: torch.Tensor, layer: torch.Tensor | None, slabs: int, height: int, width: int
 ) -> torch.Tensor:
     """Bilinear (trilinear with layers) scatter of values (B,N,C) into (B,K,H,W,C); outside points are dropped."""
-    batch, _, channels = values.shape
     x, y = uv_px[..., 0] - 0.5, uv_px[..., 1] - 0.5  # pixel centres are at half-integers
     inside = (x >= 0) & (x < width - 1) & (y >= 0) & (y < height - 1)  # NaN is outside
     x, y = torch.where(inside, x, torch.zeros_like(x)), torch.where(inside, y, torch.zeros_like(y))
-    values = values * inside[..., None]
-    x0, y0 = x.detach().floor(), y.detach().floor()
-    fx, fy = (x - x0), (y - y0)
-    base = (y0 * width + x0).long()  # (B, N)
-    corners = ((0, (1 - fx) * (1 - fy)), (1, fx * (1 - fy)), (width, (1 - fx) * fy), (width + 1, fx * fy))
+    grid = _LinearScatter.apply(x, y, layer, values * inside[..., None], slabs, height, width)
+    assert isinstance(grid, torch.Tensor)
+    return grid.view(len(values), slabs, height, width, values.shape[-1])
+
+
+class _LinearScatter(torch.autograd.Function):
+    """Scatter to the corners of each point's cell, one corner at a time: autograd would keep all of them."""
+
+    @staticmethod
+    def forward(ctx: Any, x, y, layer, values, slabs: int, height: int, width: int) -> torch.Tensor:
+        ctx.save_for_backward(x, y, layer, values)
+        ctx.sizes = slabs, height, width
+        grid = values.new_zeros(len(values) * slabs * height * width, values.shape[-1])
+        cell, axes = _cells(x, y, layer, *ctx.sizes)
+        for offset, weights, _ in _corners(axes, *ctx.sizes):
+            amounts = values * _product(weights)[..., None]
+            grid.index_add_(0, (cell + offset).flatten(), amounts.flatten(0, 1))
+        return grid
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor):
+        x, y, layer, values = ctx.saved_tensors
+        cell, axes = _cells(x, y, layer, *ctx.sizes)
+        along = [torch.zeros_like(x) for _ in axes]
+        to_values = torch.zeros_like(values)
+        for offset, weights, signs in _corners(axes, *ctx.sizes):
+            picked = grad.index_select(0, (cell + offset).flatten()).view(values.shape)  # (B, N, C)
+            to_values.addcmul_(picked, _product(weights)[..., None])
+            pull = (picked * values).sum(-1)
+            for axis, sign in enumerate(signs):
+                others = [weight for other, weight in enumerate(weights) if other != axis]
+                along[axis].addcmul_(pull, _product(others), value=sign)
+        return along[0], along[1], along[2] if layer is not None else None, to_values, None, None, None
+
+
+def _cells(
+    x: torch.Tensor, y: torch.Tensor, layer: torch.Tensor | None, slabs: int, height: int, width: int
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Flat index (B,N) of each point's lowest corner, and its position in the cell along each axis."""
+    x0, y0 = x.floor(), y.floor()
+    cell, axes = (y0 * width + x0).long(), [x - x0, y - y0]
     if layer is not None:
-        z0 = layer.detach().floor().clamp(max=max(slabs - 2, 0))
-        fz = layer - z0
-        base = base + z0.long() * (height * width)
-        step = height * width if slabs > 1 else 0
-        corners = tuple((o + s, w * g) for o, w in corners for s, g in ((0, 1 - fz), (step, fz)))
-    base = base + torch.arange(batch, device=base.device)[:, None] * (slabs * height * width)
-    index = torch.stack([base + offset for offset, _ in corners], 0).flatten()
-    amounts = torch.stack([weight for _, weight in corners], 0)[..., None] * values  # (4 or 8, B, N, C)
-    grid = values.new_zeros(batch * slabs * height * width, channels)
-    grid = grid.index_add(0, index, amounts.reshape(-1, channels))
-    return grid.view(batch, slabs, height, width, channels)
+        z0 = layer.floor().clamp(max=max(slabs - 2, 0))
+        cell, axes = cell + z0.long() * (height * width), [*axes, layer - z0]
+    return cell + torch.arange(len(x), device=x.device)[:, None] * (slabs * height * width), axes
+
+
+def _corners(
+    axes: list[torch.Tensor], slabs: int, height: int, width: int
+) -> Iterator[tuple[int, list[torch.Tensor], list[int]]]:
+    """Offset of each corner, its weight along each axis, and whether that grows (1) or falls (-1) along the axis."""
+    # With one layer, both layers of a cell are that one.
+    steps = [1, width, height * width if slabs > 1 else 0][: len(axes)]
+    for upper in itertools.product((False, True), repeat=len(axes)):
+        offset = sum(step for step, up in zip(steps, upper) if up)
+        weights = [at if up else 1 - at for at, up in zip(axes, upper)]
+        yield offset, weights, [1 if up else -1 for up in upper]
+
+
+def _product(factors: list[torch.Tensor]) -> torch.Tensor:
+    result = factors[0]
+    for factor in factors[1:]:
+        result = result * factor
+    return result
