@@ -193,7 +193,7 @@ def _find(path: str | Path) -> Path:
     for candidate in (shipped / path.name, shipped / f"{path.name}.yaml"):
         if candidate.is_file():
             return candidate
-    names = sorted(p.stem for p in shipped.glob("*.yaml"))
+    names = sorted(p.stem for p in shipped.glob("*.yaml") if p.stem != "base")
     raise ConfigError(f"No recipe {str(path)!r}. {nearest(path.stem, names)}")
 
 
