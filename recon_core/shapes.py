@@ -62,8 +62,9 @@ def make_shapes(options: ShapesOptions) -> ShapesResult:
                     running[Child(command, inbox)] = count
                 child, line = inbox.get()
                 if line is None:
-                    bar.update(running.pop(child))
+                    count = running.pop(child)
                     _check_end(child)
+                    bar.update(count)
                 elif found := _SUMMARY.match(line):
                     result.made += int(found[1])
                     result.skipped += int(found[2])
