@@ -58,12 +58,12 @@ def train(
     state = TrainState(
         network, make_optimizer(network, recipe.optim), torch.Generator().manual_seed(recipe.seed)
     )
+    model, optimizer = fabric.setup(StepModule(network, recipe), state.optimizer)
     if resume is not None:
-        restore(state, resume)
+        restore(state, resume)  # after the network has its device, so that the optimiser's state goes there too
     before = time.process_time()
     bootstrap = find_first_poses(recipe, data.train, run, fabric.device)
     state.cpu_s += time.process_time() - before
-    model, optimizer = fabric.setup(StepModule(network, recipe), state.optimizer)
     log = RunLog(run, recipe, first_step=state.step)
     with (
         StopRequest() as stop,
