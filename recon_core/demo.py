@@ -40,7 +40,7 @@ class Stage:
     """One command: what it is for, its arguments after `recon`, and whether its result is already there."""
 
     title: str
-    arguments: Callable[[], Sequence[str | Path]]
+    arguments: Callable[[], Sequence[str | int | Path]]
     done: Callable[[], bool]
 
 
@@ -111,11 +111,13 @@ def _render_arguments(options: DemoOptions, meshes: Path, data: Path) -> list[st
     return ["render", meshes, "--output", data, *(word for pair in numbers.items() for word in map(str, pair))]
 
 
-def _train_arguments(options: DemoOptions, data: Path, run: Path) -> list[str | Path]:
+def _train_arguments(options: DemoOptions, data: Path, run: Path) -> list[str | int | Path]:
     if list_checkpoints(run):
-        return ["train", "--data", data, "--resume", run, "--device", options.device]
+        return ["train", "--data", data, "--resume", run, "--device", options.device, "--threads", 1]
     steps = [] if options.steps is None else ["--set", f"optim.steps={options.steps}"]
-    return ["train", "demo", "--data", data, "--out", run, "--device", options.device, *steps]
+    # Tensors this small are faster on one thread than shared by several.
+    device = ["--device", options.device, "--threads", 1]
+    return ["train", "demo", "--data", data, "--out", run, *device, *steps]
 
 
 def _is_trained(run: Path) -> bool:
