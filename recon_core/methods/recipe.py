@@ -136,11 +136,9 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _heads_fit_terms(self) -> "Recipe":
-        needs = {"splat_color": "color", "splat_parts": "parts"}
         for term in self.terms:
-            head = needs.get(term.kind)
-            if head and head not in self.model.heads:
-                raise ValueError(f"the term {term.kind} needs the head {head!r} in model.heads")
+            if term.head and term.head not in self.model.heads:
+                raise ValueError(f"the term {term.kind} needs the head {term.head!r} in model.heads")
         return self
 
     @model_validator(mode="after")
@@ -154,9 +152,8 @@ class Recipe(Config):
     @property
     def passes(self) -> tuple[str, ...]:
         """The image passes that the terms compare with."""
-        kinds = {term.kind for term in self.terms}
-        wanted = {"splat_color": "images", "splat_parts": "parts"}
-        return ("masks", *(name for kind, name in wanted.items() if kind in kinds))
+        targets = (term.target for term in self.terms if term.target)
+        return ("masks", *dict.fromkeys(targets))
 
 
 def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:

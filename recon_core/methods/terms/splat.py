@@ -1,36 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Supervision terms: each compares predicted points with the views of an object, unreduced (B,V)."""
+"""Terms of our own renderer: silhouette, colour and parts by optical-depth splatting."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
-from torch.nn.functional import avg_pool2d
 
-from ..cameras import Cameras
-from ..losses.silhouette import silhouette_loss
-from ..pointcloud import Points
-from ..renderers.splat import optical_depth, splat_features, splat_mask
-from .config import Config, geometric
-
-Positive = Annotated[float, Field(gt=0)]
-
-
-@dataclass
-class Views:
-    """What V views of B objects show, and the cameras (B*V) they were taken with."""
-
-    cameras: Cameras  # B * V
-    masks: torch.Tensor  # (B, V, H, W) coverage in [0, 1]
-    images: torch.Tensor | None = None  # (B, V, H, W, 3) straight sRGB in [0, 1]
-    parts: torch.Tensor | None = None  # (B, V, H, W) ids, 0 = background
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """B, V, H, W."""
-        batch, views, height, width = self.masks.shape
-        return batch, views, height, width
+from ...losses.silhouette import silhouette_loss
+from ...pointcloud import Points
+from ...renderers.splat import optical_depth, splat_features, splat_mask
+from ..config import geometric
+from .base import Positive, TermConfig, Views, pick_views, shrink_views
 
 
 @dataclass
@@ -52,8 +33,7 @@ def project(points: Points, views: Views, density: float) -> Projected:
     return Projected(uv_px, depth, tau)
 
 
-class _SplatTerm(Config):
-    weight: Positive = 1.0
+class _SplatTerm(TermConfig):
     sigma_px: tuple[Positive, Positive] = (3.0, 0.7)
     """Splat width at the start and the end of the run, in pixels of the supervision masks at 64 px."""
     density: Positive = 1.5
@@ -100,6 +80,9 @@ class _AttributeTerm(_SplatTerm):
 class SplatColor(_AttributeTerm):
     """Colour by depth slabs, compared where the object is, weighted by the target's coverage."""
 
+    head: ClassVar[str | None] = "color"
+    target: ClassVar[str | None] = "images"
+
     kind: Literal["splat_color"] = "splat_color"
 
     def evaluate(self, points: Points, views: Views, progress: float) -> torch.Tensor:
@@ -119,6 +102,9 @@ class SplatColor(_AttributeTerm):
 class SplatParts(_AttributeTerm):
     """Part labels by depth slabs: cross-entropy of composited probabilities over labelled pixels."""
 
+    head: ClassVar[str | None] = "parts"
+    target: ClassVar[str | None] = "parts"
+
     kind: Literal["splat_parts"] = "splat_parts"
 
     def evaluate(self, points: Points, views: Views, progress: float) -> torch.Tensor:
@@ -136,34 +122,6 @@ class SplatParts(_AttributeTerm):
         return (-picked.log() * weight).sum((-1, -2)) / weight.sum((-1, -2)).clamp(min=1)
 
 
-def pick_views(views: Views, count: int) -> Views:
-    """At most `count` of the V views of every object, spread evenly: the first is the input's, the last another."""
-    batch, total, _, _ = views.shape
-    if count >= total:
-        return views
-    kept = torch.linspace(0, total - 1, count).round().long() if count > 1 else torch.tensor([total - 1])
-    rows = (torch.arange(batch)[:, None] * total + kept).flatten().to(views.masks.device)
-    kept = kept.to(views.masks.device)
-    images = None if views.images is None else views.images[:, kept]
-    parts = None if views.parts is None else views.parts[:, kept]
-    return Views(views.cameras[rows], views.masks[:, kept], images, parts)
-
-
-def shrink_views(views: Views, size: int) -> Views:
-    """Views averaged down to `size` pixels when they are larger by a whole factor; parts keep every n-th id."""
-    _, _, height, width = views.shape
-    factor = width // size
-    if factor < 2 or width % factor or height % factor:
-        return views
-    masks = avg_pool2d(views.masks, factor)
-    images = None
-    if views.images is not None:
-        mixed = avg_pool2d((views.images * views.masks[..., None]).movedim(-1, 2).flatten(0, 1), factor)
-        images = mixed.unflatten(0, views.shape[:2]).movedim(2, -1) / masks[..., None].clamp(min=1e-3)
-    parts = None if views.parts is None else views.parts[..., factor // 2 :: factor, factor // 2 :: factor]
-    return Views(views.cameras.resized(width // factor, height // factor), masks, images, parts)
-
-
 def _composite(
     term: SplatColor | SplatParts, points: Points, features: torch.Tensor, views: Views, progress: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -177,6 +135,3 @@ def _composite(
         seen.uv_px, seen.depth, seen.tau, repeated, (height, width), sigma, term.slabs
     )
     return coverage.view(batch, count, height, width), mix.view(batch, count, height, width, -1)
-
-
-Term = Annotated[SplatMask | SplatColor | SplatParts, Field(discriminator="kind")]
