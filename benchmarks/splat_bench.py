@@ -9,16 +9,11 @@ growth of the process's peak over its state before the first call, each measured
 
 import argparse
 import json
-import os
-import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from dense_voxels import voxel_mask
+from measure import compare, describe, own_process_mb, peak_growth_mb
 
 from recon_core.cameras import orbit, pinhole
 from recon_core.renderers.splat import optical_depth, splat_mask
@@ -64,57 +59,21 @@ def voxel_step(size: int, device: torch.device) -> Callable[[], None]:
 STEPS = {"splat": splat_step, "voxels": voxel_step}
 
 
-def seconds(step: Callable[[], None], device: torch.device) -> float:
-    """One timed call."""
-    start = time.perf_counter()
-    step()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+def memory_mb(name: str, size: int, device: torch.device) -> float:
+    """Growth of this process's peak by one step, after a small one."""
+    return peak_growth_mb(STEPS[name](size, device), STEPS[name](16, device), device)
 
 
-def compare(size: int, device: torch.device, repeats: int) -> dict[str, float]:
-    """Median seconds of both, taken in turns."""
-    steps = {name: make(size, device) for name, make in STEPS.items()}
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for step in steps.values():
-        step()
-    for _ in range(repeats):
-        for name, step in steps.items():
-            times[name].append(seconds(step, device))
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def peak_growth_mb(name: str, size: int, device: torch.device) -> float:
-    """Growth of the peak memory of this process (or of the GPU) by one step."""
-    step = STEPS[name](size, device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
-    STEPS[name](16, device)()  # libraries are loaded and threads started before the count begins
-    Path("/proc/self/clear_refs").write_text("5")  # Linux: the peak starts again from here
-    before = _peak_mb()
-    step()
-    return _peak_mb() - before
-
-
-def _peak_mb() -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-
-
-def memory_in_own_process(name: str, size: int, device: torch.device) -> float:
+def own_memory_mb(name: str, size: int, device: torch.device) -> float:
     """The same, apart from whatever this process has already used."""
-    command = [sys.executable, __file__, "--memory", name, "--size", str(size), "--device", str(device)]
-    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    return float(json.loads(subprocess.run(command, check=True, capture_output=True, env=environment).stdout))
+    return own_process_mb(__file__, ["--memory", name, "--size", size, "--device", device])
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=7)
@@ -124,14 +83,16 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
     if arguments.memory:
-        print(json.dumps(peak_growth_mb(arguments.memory, arguments.size, device)))
+        print(json.dumps(memory_mb(arguments.memory, arguments.size, device)))
         return
-    where = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {arguments.threads} thread(s)"
-    print(f"mask forward + backward, B={BATCH}, N={POINTS}, {where}")
-    print(f"{'size':>9} {'splat ms':>9} {'voxels ms':>10} {'times':>7} {'splat MB':>9} {'voxels MB':>10} {'share':>7}")
+    print(f"mask forward + backward, B={BATCH}, N={POINTS}, {describe(device)}")
+    print(
+        f"{'size':>9} {'splat ms':>9} {'voxels ms':>10} {'times':>7} {'splat MB':>9} {'voxels MB':>10} {'share':>7}"
+    )
     for size in (64, 128):
-        times = compare(size, device, arguments.repeats if size == 64 else max(arguments.repeats // 2, 3))
-        memory = {name: memory_in_own_process(name, size, device) for name in STEPS}
+        steps = {name: make(size, device) for name, make in STEPS.items()}
+        times = compare(steps, device, arguments.repeats if size == 64 else max(arguments.repeats // 2, 3))
+        memory = {name: own_memory_mb(name, size, device) for name in STEPS}
         print(
             f"{size:>4}x{size:<4} {times['splat'] * 1e3:9.1f} {times['voxels'] * 1e3:10.1f} "
             f"{times['voxels'] / times['splat']:7.1f} {memory['splat']:9.1f} {memory['voxels']:10.1f} "
