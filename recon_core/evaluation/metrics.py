@@ -17,6 +17,7 @@ from torchmetrics import Metric
 
 from ..cameras import rotation_about_z, rotation_angle_deg
 from ..errors import InputError
+from ..geometry.chamfer import f_scores_from
 from ..geometry.nearest import build_tree, nearest, nearest_torch
 
 FSCORE_THRESHOLDS = (0.01, 0.02, 0.05)
@@ -69,10 +70,7 @@ def chamfer(matches: Matches) -> torch.Tensor:
 
 def f_scores(matches: Matches, thresholds: Sequence[float] = FSCORE_THRESHOLDS) -> torch.Tensor:
     """(K,) harmonic means of the shares of predicted and of true points that lie within each threshold."""
-    limits = torch.tensor(thresholds, dtype=torch.float64, device=matches.pred_to_truth.device)
-    precision = (matches.pred_to_truth[:, None] <= limits).double().mean(0)
-    recall = (matches.truth_to_pred[:, None] <= limits).double().mean(0)
-    return 2 * precision * recall / (precision + recall).clamp(min=1e-12)
+    return f_scores_from(matches.pred_to_truth, matches.truth_to_pred, tuple(thresholds))
 
 
 def mask_iou(predicted: torch.Tensor, truth: torch.Tensor, threshold: float = 0.5) -> torch.Tensor:
