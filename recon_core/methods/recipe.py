@@ -65,6 +65,11 @@ class EnsemblePose(Config):
     """Width in pixels of the masks with which hypotheses are compared."""
     loyalty: Annotated[float, Field(ge=0)] = 0.1
     """How much better, as a share of its loss, a pose half a turn from the student's must fit to be preferred."""
+    test_time: Literal["student", "fit"] = "fit"
+    """Which pose is used at test time: "student" (DPC's), or, of the student's and all hypotheses, the one whose render
+    of the predicted points fits the input's mask best."""
+    test_loyalty: Annotated[float, Field(ge=0)] = 1.0
+    """The same as `loyalty`, for that choice."""
     bootstrap: BootstrapConfig | None = None
     """Find first poses for all masks before the network trains; null starts from a ring of views."""
     bootstrap_ranks: Annotated[int, Field(ge=1, le=32)] = 6

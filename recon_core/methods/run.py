@@ -17,7 +17,8 @@ from ..io.weights import read_json
 from ..pointcloud import Points
 from ..training.checkpoints import latest_checkpoint, load_weights
 from .network import Network
-from .recipe import KnownPose, Recipe, validate_recipe
+from .pose_choice import choose_pose
+from .recipe import EnsemblePose, KnownPose, Recipe, validate_recipe
 
 
 @dataclass
@@ -58,7 +59,8 @@ class LoadedRun:
         """Predict from straight-alpha crops (B,S,S,4) uint8; raises InputError when the shape is wrong.
 
         Points that the model made transparent are replaced (geometry/solid.py). A learnt pose is the middle of those of
-        the image and of its mirror image (geometry/mirror.py), when the card knows the plane of symmetry.
+        the image and of its mirror image (geometry/mirror.py), when the card knows the plane of symmetry; a hypothesis
+        that fits the input's mask better takes its place (methods/pose_choice.py).
         """
         size = self.input_size
         if rgba_crops.ndim != 4 or rgba_crops.shape[1:] != (size, size, 4) or rgba_crops.dtype != np.uint8:
@@ -76,12 +78,28 @@ class LoadedRun:
     def _predict(self, crops: np.ndarray) -> tuple[Points, torch.Tensor | None]:
         pixels = torch.from_numpy(np.array(crops)).to(self.device).permute(0, 3, 1, 2)
         images = compose_input(pixels.float() / 255)
-        points, rotation = self.network(images)
-        if rotation is not None and self.card.get("mirror") is not None:
-            assert self.network.pose is not None
+        features = self.network.encoder(images)
+        points = solid_points(self.network.decode(features, images))
+        if self.network.pose is None:
+            return points, None
+        rotation = self.network.pose(features)
+        if self.card.get("mirror") is not None:
             flipped = self.network.pose(self.network.encoder(images.flip(-1)))
             rotation = second_opinion(rotation, flipped, torch.tensor(self.card["mirror"]).to(rotation))
-        return solid_points(points), rotation
+        return points, self._chosen(features, rotation, points, images[:, 3])
+
+    def _chosen(
+        self, features: torch.Tensor, student: torch.Tensor, points: Points, coverage: torch.Tensor
+    ) -> torch.Tensor:
+        """The rotation (B,3,3) used at test time."""
+        pose = self.config.pose
+        if not isinstance(pose, EnsemblePose) or pose.test_time == "student":
+            return student
+        assert self.network.pose is not None
+        hypotheses = self.network.pose.hypotheses(features)
+        return choose_pose(
+            student, hypotheses, points, coverage, self.margin, pose.distance, pose.test_loyalty
+        )
 
 
 def load_run(run: str | Path, device: str = "auto") -> LoadedRun:
