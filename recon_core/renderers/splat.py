@@ -7,15 +7,12 @@ coverage is S = 1 - exp(-A) (Beer-Lambert). The sum commutes, so the mask is a b
 Gaussian as two small Toeplitz matrix products, and one exp: O(N + HW (H+W)) per view.
 """
 
-import itertools
 import math
-from collections.abc import Iterator
-from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
 
 from ..errors import InputError
+from .scatter import linear_scatter
 
 # A bilinear scatter spreads a point by f(1-f) per axis, 1/6 on average over positions f in a pixel: the Gaussian that
 # follows is narrowed by that much, so that the two together have the variance that was asked for.
@@ -171,68 +168,7 @@ def _scatter(
     x, y = uv_px[..., 0] - 0.5, uv_px[..., 1] - 0.5  # pixel centres are at half-integers
     inside = (x >= 0) & (x < width - 1) & (y >= 0) & (y < height - 1)  # NaN is outside
     x, y = torch.where(inside, x, torch.zeros_like(x)), torch.where(inside, y, torch.zeros_like(y))
-    grid = _LinearScatter.apply(x, y, layer, values * inside[..., None], slabs, height, width)
-    assert isinstance(grid, torch.Tensor)
-    return grid.view(len(values), slabs, height, width, values.shape[-1])
-
-
-class _LinearScatter(torch.autograd.Function):
-    """Scatter to the corners of each point's cell, one corner at a time: autograd would keep all of them."""
-
-    @staticmethod
-    def forward(ctx: Any, x, y, layer, values, slabs: int, height: int, width: int) -> torch.Tensor:
-        ctx.save_for_backward(x, y, layer, values)
-        ctx.sizes = slabs, height, width
-        grid = values.new_zeros(len(values) * slabs * height * width, values.shape[-1])
-        cell, axes = _cells(x, y, layer, *ctx.sizes)
-        for offset, weights, _ in _corners(axes, *ctx.sizes):
-            amounts = values * _product(weights)[..., None]
-            grid.index_add_(0, (cell + offset).flatten(), amounts.flatten(0, 1))
-        return grid
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor):
-        x, y, layer, values = ctx.saved_tensors
-        cell, axes = _cells(x, y, layer, *ctx.sizes)
-        along = [torch.zeros_like(x) for _ in axes]
-        to_values = torch.zeros_like(values)
-        for offset, weights, signs in _corners(axes, *ctx.sizes):
-            picked = grad.index_select(0, (cell + offset).flatten()).view(values.shape)  # (B, N, C)
-            to_values.addcmul_(picked, _product(weights)[..., None])
-            pull = (picked * values).sum(-1)
-            for axis, sign in enumerate(signs):
-                others = [weight for other, weight in enumerate(weights) if other != axis]
-                along[axis].addcmul_(pull, _product(others), value=sign)
-        return along[0], along[1], along[2] if layer is not None else None, to_values, None, None, None
-
-
-def _cells(
-    x: torch.Tensor, y: torch.Tensor, layer: torch.Tensor | None, slabs: int, height: int, width: int
-) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Flat index (B,N) of each point's lowest corner, and its position in the cell along each axis."""
-    x0, y0 = x.floor(), y.floor()
-    cell, axes = (y0 * width + x0).long(), [x - x0, y - y0]
-    if layer is not None:
-        z0 = layer.floor().clamp(max=max(slabs - 2, 0))
-        cell, axes = cell + z0.long() * (height * width), [*axes, layer - z0]
-    return cell + torch.arange(len(x), device=x.device)[:, None] * (slabs * height * width), axes
-
-
-def _corners(
-    axes: list[torch.Tensor], slabs: int, height: int, width: int
-) -> Iterator[tuple[int, list[torch.Tensor], list[int]]]:
-    """Offset of each corner, its weight along each axis, and whether that grows (1) or falls (-1) along the axis."""
-    # With one layer, both layers of a cell are that one.
-    steps = [1, width, height * width if slabs > 1 else 0][: len(axes)]
-    for upper in itertools.product((False, True), repeat=len(axes)):
-        offset = sum(step for step, up in zip(steps, upper) if up)
-        weights = [at if up else 1 - at for at, up in zip(axes, upper)]
-        yield offset, weights, [1 if up else -1 for up in upper]
-
-
-def _product(factors: list[torch.Tensor]) -> torch.Tensor:
-    result = factors[0]
-    for factor in factors[1:]:
-        result = result * factor
-    return result
+    values = values * inside[..., None]
+    if layer is None:
+        return linear_scatter((y, x), values, (height, width)).unsqueeze(1)
+    return linear_scatter((layer, y, x), values, (slabs, height, width))
