@@ -65,7 +65,7 @@ def umeyama(source: np.ndarray, target: np.ndarray, *, with_scale: bool = False)
     scale = 1.0
     if with_scale:
         variance = ((source - source_mean) ** 2).sum(1).mean()
-        if variance <= 0:
+        if variance <= 1e-20 * (source_mean @ source_mean):  # what rounding leaves of coincident points
             raise InputError("Cannot find a scale: all source points coincide.")
         scale = float(np.trace(rotation.T @ covariance) / variance)
     return Similarity(rotation, target_mean - scale * rotation @ source_mean, scale)
@@ -78,6 +78,8 @@ def icp(
     max_distance: float,
     rotation: np.ndarray | None = None,
     translation: np.ndarray | None = None,
+    scale: float = 1.0,
+    with_scale: bool = False,
     iterations: int = 30,
     tolerance: float = 1e-6,
 ) -> IcpResult:
@@ -85,17 +87,26 @@ def icp(
 
     Pairs farther apart than max_distance are ignored. Stops when fitness and inlier RMSE both change by less
     than `tolerance` (relative), or after `iterations`.
+
+    with_scale: fit the scale too, from pairs in both directions, because the nearest neighbours of source points
+    alone are matched best by a source that has shrunk to a point. Fitness and RMSE are those
+    of the source's pairs either way. Raises InputError where a scale cannot be found: all points coincide.
     """
     source = np.asarray(source, np.float64)
     tree = target if isinstance(target, cKDTree) else build_tree(target)
     current = Similarity(
         np.eye(3) if rotation is None else np.asarray(rotation, np.float64),
         np.zeros(3) if translation is None else np.asarray(translation, np.float64),
+        scale,
     )
     rmse, fitness, index, inside = _pair(current.apply(source), tree, max_distance)
     done = 0
     while done < iterations and inside.sum() >= 3:
-        current = umeyama(source[inside], np.asarray(tree.data)[index[inside]])
+        ours, theirs = source[inside], np.asarray(tree.data)[index[inside]]
+        if with_scale:
+            back = _pairs_back(current.apply(source), tree, max_distance)
+            ours, theirs = np.concatenate((ours, source[back[0]])), np.concatenate((theirs, back[1]))
+        current = umeyama(ours, theirs, with_scale=with_scale)
         previous = rmse, fitness
         rmse, fitness, index, inside = _pair(current.apply(source), tree, max_distance)
         done += 1
@@ -109,6 +120,14 @@ def _pair(moved: np.ndarray, tree: cKDTree, max_distance: float):
     inside = np.isfinite(distance)
     rmse = float(np.sqrt(np.mean(distance[inside] ** 2))) if inside.any() else float("inf")
     return rmse, float(inside.mean()), index, inside
+
+
+def _pairs_back(moved: np.ndarray, tree: cKDTree, max_distance: float) -> tuple[np.ndarray, np.ndarray]:
+    """Index (K,) of the moved point nearest to each target point that has one, and those target points (K,3)."""
+    targets = np.asarray(tree.data)
+    distance, index = nearest(targets, moved, max_distance=max_distance)
+    inside = np.isfinite(distance)
+    return index[inside], targets[inside]
 
 
 def average_quaternions(quaternions: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

@@ -130,6 +130,21 @@ def test_icp_agrees_with_open3d() -> None:
     assert ours.fitness == pytest.approx(theirs.fitness, abs=1e-6)
 
 
+@pytest.mark.parametrize("scale", [0.8, 1.0, 1.25])
+def test_icp_finds_the_scale_from_both_directions(scale) -> None:
+    """Other samples of the same surface: neighbours of source points alone would shrink it."""
+    motion = Rotation.from_euler("xyz", (5, -4, 6), degrees=True).as_matrix()
+    target, source = _cloud(1500, 0), _cloud(700, 1)
+    result = icp((source / scale) @ motion, target, max_distance=0.3, with_scale=True, iterations=100)
+    assert result.transform.scale == pytest.approx(scale, rel=0.03)
+    assert (
+        Rotation.from_matrix(result.transform.rotation) * Rotation.from_matrix(motion.T)
+    ).magnitude() < 0.03
+    assert icp(source, target, max_distance=0.3, scale=2.0, iterations=0).transform.scale == 2
+    with pytest.raises(InputError, match="coincide"):
+        icp(np.full((5, 3), 0.1), target, max_distance=1, with_scale=True)
+
+
 def test_icp_without_any_pair_keeps_the_initial_pose() -> None:
     result = icp(_cloud(20, 0), _cloud(20, 0) + 5, max_distance=0.2)
     assert result.inlier_rmse == float("inf")
