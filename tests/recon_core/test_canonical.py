@@ -100,3 +100,54 @@ def test_the_result_is_repeatable_and_plain() -> None:
     first, second = canonical_alignment(objects), canonical_alignment(objects)
     np.testing.assert_array_equal(first.rotation, second.rotation)
     assert first.summary()["rotation"] == first.rotation.tolist()
+
+
+def _to_the_letter(objects: list[AlignmentObject]) -> np.ndarray:
+    """DPC's procedure once more, with open3d's ICP and the largest eigenvector of the quaternions' moment."""
+    open3d = pytest.importorskip("open3d")
+    clouds = open3d.geometry.PointCloud
+    per_object = []
+    for one in objects[:50]:
+        truth = clouds(open3d.utility.Vector3dVector(one.truth))
+        views = []
+        for points, predicted, true in list(zip(one.points, one.predicted, one.true))[:5]:
+            start = np.eye(4)
+            start[:3, :3] = true.T @ predicted
+            cloud = clouds(open3d.utility.Vector3dVector(points))
+            found = open3d.pipelines.registration.registration_icp(cloud, truth, 0.2, start)
+            views.append((found.inlier_rmse, found.transformation[:3, :3]))
+        views.sort(key=lambda pair: pair[0])
+        per_object.append((np.mean([rmse for rmse, _ in views[:2]]), [r for _, r in views[:2]]))
+    per_object.sort(key=lambda pair: pair[0])
+    rotations = [r for _, pair in per_object[:15] for r in pair]
+    quaternions = Rotation.from_matrix(np.stack(rotations)).as_quat()
+    mean = np.linalg.eigh(quaternions.T @ quaternions)[1][:, -1]
+    return Rotation.from_quat(mean).as_matrix()
+
+
+def test_the_letter_of_dpc_agrees_with_another_icp() -> None:
+    """Flipped views and symmetric objects have their say, as in the original: 17 objects, so that 2 lose."""
+    objects = [_object(seed, views=3, flipped=seed % 2, symmetry=1 + seed % 3) for seed in range(17)]
+    found = canonical_alignment(objects, mode="dpc")
+    assert (found.objects, found.rotations, found.rejected) == (15, 30, 0)
+    assert found.symmetric_used
+    expected = _to_the_letter(objects)
+    assert float(pose_error_deg(torch.tensor(found.rotation)[None], torch.tensor(expected)[None])) < 0.2
+
+
+def test_the_letter_averages_what_the_consensus_rejects() -> None:
+    # All views of three of nine objects are half a turn off.
+    objects = [_object(seed, flipped=4 if seed < 3 else 0) for seed in range(9)]
+    letter = canonical_alignment(objects, mode="dpc")
+    consensus = canonical_alignment(objects)
+    assert (letter.rotations, letter.rejected) == (18, 0)
+    assert consensus.rejected == 6
+    assert letter.spread_deg > consensus.spread_deg + 20
+
+
+def test_the_letter_ranks_views_without_any_pair_last() -> None:
+    good = [_object(seed) for seed in range(3)]
+    far = dataclasses.replace(good[0], points=good[0].points + 10)
+    assert canonical_alignment([far, *good[1:]], mode="dpc").objects == 2
+    with pytest.raises(InputError, match="train longer"):
+        canonical_alignment([far], mode="dpc")
