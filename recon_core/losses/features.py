@@ -14,6 +14,9 @@ from scipy.fft import next_fast_len
 
 from ..errors import InputError
 from ..geometry.distance_transform import distance_transform
+from .silhouette import SilhouetteKind, silhouette_loss
+
+Affinity = Literal["none", "paper", "released"]
 
 # Coverage is kept this far below 1, so that its logarithm stays finite.
 _COVERAGE_GAP = 1e-4
@@ -102,6 +105,34 @@ def affinity_released(
         raise InputError(f"scale_views needs masks (...,V,H,W), got {tuple(predicted.shape)}.")
     scale = torch.arange(1, predicted.shape[-3] + 1, device=predicted.device).to(predicted)
     return forward * scale, backward * scale
+
+
+def mask_loss(
+    predicted: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    silhouette: SilhouetteKind = "bce",
+    affinity: Affinity = "none",
+    weights: tuple[float, float] = (1.0, 1.0),
+    reach_px: float = 16.0,
+    scale_views: bool = False,
+) -> torch.Tensor:
+    """Silhouette loss and weighted affinity (forward, backward) of masks (...,H,W): (...).
+
+    affinity "paper" is in pixels of this image, "released" is affinity_released, with scale_views. CAPNet's and
+    DIFFER's released objectives are "bce_capnet" and "bce_differ" with affinity "released", weights (1, 1) and
+    scale_views; ssl_3d_recon's is 100 times "bce_logits" with affinity "released" and weights (0.01, 0.01).
+    """
+    loss = silhouette_loss(predicted, target, silhouette)
+    if affinity == "none":
+        return loss
+    if affinity == "paper":
+        forward, backward = affinity_paper(predicted, target, reach_px=reach_px)
+    elif affinity == "released":
+        forward, backward = affinity_released(predicted, target, scale_views=scale_views)
+    else:
+        raise InputError(f"affinity is 'none', 'paper' or 'released', got {affinity!r}.")
+    return loss + weights[0] * forward + weights[1] * backward
 
 
 def image_loss(

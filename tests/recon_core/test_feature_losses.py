@@ -18,9 +18,11 @@ from recon_core.losses.features import (
     expected_nearest_px,
     image_loss,
     inverse_frequency_weights,
+    mask_loss,
     normal_loss,
     part_loss,
 )
+from recon_core.losses.silhouette import silhouette_loss
 from recon_core.renderers.feature_planes import plane_features, plane_mask
 
 EXACT_RADII = [0, 1, 2**0.5, 2, 5**0.5, 8**0.5, 3]
@@ -152,6 +154,22 @@ def test_released_affinity_is_l1(generator):
     torch.testing.assert_close(total, expected)
     scaled = sum(affinity_released(predicted, target, scale_views=True))
     torch.testing.assert_close(scaled, expected * torch.tensor([1.0, 2.0, 3.0]).double())
+
+
+def test_mask_loss_adds_weighted_affinity(generator):
+    """Silhouette alone, with either affinity, and its two directions apart."""
+    predicted = random_masks(generator, (2, 3, 8, 8))
+    target = (random_masks(generator, (2, 3, 8, 8)) > 0.3).double()
+    alone = silhouette_loss(predicted, target, "l2")
+    torch.testing.assert_close(mask_loss(predicted, target, silhouette="l2"), alone)
+    released = affinity_released(predicted, target, scale_views=True)
+    got = mask_loss(
+        predicted, target, silhouette="l2", affinity="released", weights=(2.0, 0.5), scale_views=True
+    )
+    torch.testing.assert_close(got, alone + 2 * released[0] + 0.5 * released[1])
+    paper = affinity_paper(predicted, target, reach_px=5.0)
+    got = mask_loss(predicted, target, silhouette="l2", affinity="paper", weights=(0.0, 3.0), reach_px=5.0)
+    torch.testing.assert_close(got, alone + 3 * paper[1])
 
 
 def test_image_loss(generator):
