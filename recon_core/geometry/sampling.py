@@ -43,3 +43,26 @@ def farthest_points(points: np.ndarray, count: int, *, start: int = 0) -> np.nda
         np.minimum(distance_sq, np.einsum("nc,nc->n", offset, offset), out=distance_sq)
         chosen[step] = distance_sq.argmax()
     return chosen
+
+
+def voxel_means(points: np.ndarray, size: float) -> np.ndarray:
+    """One point (K,3) per occupied cell of a cubic grid of cells `size`: the mean of the points (N,3) in it.
+
+    The grid's corner is half a cell below the lowest coordinates, as in open3d. Order: by cell.
+    Raises InputError for no points, a size that is not positive, or a grid too fine to number its cells.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 3 or not len(points) or not np.isfinite(points).all():
+        raise InputError(f"Expected finite points (N,3) with N >= 1, got shape {points.shape}.")
+    if not size > 0:
+        raise InputError(f"The size of a cell must be positive, got {size}.")
+    offset = (points - points.min(0)) / size + 0.5
+    if offset.max() >= 2**20:
+        raise InputError(
+            f"Cells of {size} are too small for points that span {np.ptp(points, axis=0).max():g}."
+        )
+    cell = offset.astype(np.int64)
+    key = (cell[:, 0] << 42) | (cell[:, 1] << 21) | cell[:, 2]
+    _, owner, count = np.unique(key, return_inverse=True, return_counts=True)
+    sums = np.stack([np.bincount(owner, points[:, axis], len(count)) for axis in range(3)], 1)
+    return sums / count[:, None]
