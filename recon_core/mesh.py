@@ -75,7 +75,7 @@ class Meshes:
     def face_normals(self) -> torch.Tensor:
         """Unit normals (B,F,3); 0 where a face has no area."""
         cross = _cross_products(self.vertices, self.faces)
-        return _unit(cross).view(len(self), -1, 3)
+        return unit_vectors(cross).view(len(self), -1, 3)
 
     def vertex_normals(self) -> torch.Tensor:
         """Unit normals (B,V,3): the mean of the faces around a vertex, weighted by their areas."""
@@ -83,7 +83,7 @@ class Meshes:
         corners, present = pack_corners(self.faces, batch, count)
         cross = _cross_products(self.vertices, self.faces) * present[:, None]
         sums = sum_rows(corners.reshape(-1), cross.repeat_interleave(3, 0), batch * count)
-        return _unit(sums).view(batch, count, 3)
+        return unit_vectors(sums).view(batch, count, 3)
 
 
 def batch_meshes(vertices: Sequence[torch.Tensor], faces: Sequence[torch.Tensor]) -> Meshes:
@@ -108,10 +108,11 @@ def _cross_products(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor
     return cross * present[:, None]
 
 
-def _unit(vectors: torch.Tensor) -> torch.Tensor:
-    """Vectors (...,3) over their length; 0, with gradient 0, where that is not above 1e-12."""
+def unit_vectors(vectors: torch.Tensor) -> torch.Tensor:
+    """Vectors (...,3) over their length; 0, with gradient 0, where that is not above 1e-10."""
     square = vectors.square().sum(-1, keepdim=True)
-    return torch.where(square > 1e-24, vectors * square.clamp(min=1e-24).rsqrt(), torch.zeros_like(vectors))
+    long = square > 1e-20
+    return torch.where(long, vectors * torch.where(long, square, 1.0).rsqrt(), 0.0)
 
 
 def icosphere(subdivisions: int = 3, radius: float = 0.5) -> Meshes:
