@@ -25,6 +25,8 @@ from ..errors import InputError
 from ..geometry.distance_transform import distance_transform, foreground
 from .kernel_density import density_exact, density_on_grid
 
+StopGrad = Literal["none", "weights", "ring", "both"]
+
 
 @dataclass(frozen=True)
 class DrwrSettings:
@@ -36,7 +38,7 @@ class DrwrSettings:
     """Weight of the pair loss; the published code's is weight * exp(bias)."""
     ring: int = 5
     """Rings of corners around a point that say how thick the silhouette is there; 0: thickness does not count."""
-    stop_grad: Literal["none", "weights", "ring", "both"] = "both"
+    stop_grad: StopGrad = "both"
     """What is held constant in the pair loss: the weights w, the ring term R, or both."""
     edge_step: float = 35 / 255
     """What a point loses by leaving the silhouette, however little."""
