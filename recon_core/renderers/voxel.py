@@ -14,16 +14,17 @@ clamps the scattered points before the blur, too: `Blur.clamp_first`. The code l
 `clip`. The code's nodes are aligned with the corners of the frame, our cameras' pixels are centred: `Frustum.grid`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch.autograd.function import once_differentiable
 
 from ..errors import InputError
 from .rays import Space, expected_depth, expected_features, silhouette, termination
 from .scatter import linear_scatter
+from .turns import in_turns
 
 # DPC's released code: occupancies are limited by this before logarithms, rays that escape have this depth, and blurred
 # colours are divided by the blurred number of points plus this.
@@ -189,7 +190,7 @@ def voxel_mask(
         return silhouette(volume, scale, clip)
 
     inputs = _checked(uv_px, depth, weight, scale)
-    return _in_turns(render, inputs, blur.matrices(frustum, uv_px), frustum)
+    return _render(render, inputs, blur, frustum)
 
 
 def voxel_maximum(
@@ -206,7 +207,7 @@ def voxel_maximum(
         return _occupancy(inputs, frustum, blur).amax(1)
 
     inputs = _checked(uv_px, depth, weight, scale)
-    return _in_turns(render, inputs, blur.matrices(frustum, uv_px), frustum)
+    return _render(render, inputs, blur, frustum)
 
 
 def voxel_occupancy(
@@ -244,7 +245,8 @@ def voxel_render(
     and keeps about 8 + 3 C volumes of the views that are rendered at once.
     """
 
-    def render(uv_px, depth, weight, scale, features, *kernels):
+    def render(uv_px, depth, weight, scale, features, *shared):
+        *kernels, behind = shared
         occupancy = _occupancy((uv_px, depth, weight, scale, *kernels), frustum, blur)
         ends = termination(occupancy, clip, space)
         depths = expected_depth(ends, frustum.cell_depths(ends, released_depth), background_depth)
@@ -252,11 +254,11 @@ def voxel_render(
         if features is None:
             return images
         cells = _cell_features(uv_px, depth, weight, features, kernels, frustum, feature_blur)
-        behind = ends.new_ones(features.shape[-1]) if background is None else background
         return torch.cat((images, expected_features(ends, cells, behind)), -1)
 
     inputs = (*_checked(uv_px, depth, weight, scale), _checked_features(features, depth))
-    images = _in_turns(render, inputs, blur.matrices(frustum, uv_px), frustum)
+    behind = uv_px.new_ones(()) if background is None else background
+    images = _render(render, inputs, blur, frustum, (behind,))
     return VoxelImages(images[..., 0], images[..., 1], None if features is None else images[..., 2:])
 
 
@@ -285,66 +287,19 @@ def _checked_features(features: torch.Tensor | None, depth: torch.Tensor) -> tor
     return features
 
 
-def _in_turns(
+def _render(
     render: Callable[..., torch.Tensor],
     inputs: Sequence[torch.Tensor | None],
-    kernels: list[torch.Tensor],
+    blur: Blur,
     frustum: Frustum,
+    shared: Sequence[torch.Tensor] = (),
 ) -> torch.Tensor:
-    """Render the batch in parts of bounded memory; each is rendered again when its gradient is asked for."""
-    batch, cells = len(inputs[0]) if inputs[0] is not None else 0, 1
-    for count in frustum.padded:
-        cells *= count
-    at_once = max(_CELLS_AT_ONCE.get(kernels[0].device.type, 2**22) // cells, 1)
-    if batch <= at_once:
-        return render(*inputs, *kernels)
-    images = _InTurns.apply(render, at_once, len(inputs), *inputs, *kernels)
-    assert isinstance(images, torch.Tensor)
-    return images
-
-
-class _InTurns(torch.autograd.Function):
-    """Render parts of a batch one after another and keep the inputs only: the backward pass renders each part again."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, render: Callable[..., torch.Tensor], at_once: int, batched: int, *inputs
-    ) -> torch.Tensor:
-        ctx.save_for_backward(*inputs)
-        ctx.arguments = render, at_once, batched
-        batch = len(inputs[0])
-        return torch.cat([render(*_part(inputs, rows, batched)) for rows in _rows(batch, at_once)])
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor):
-        (render, at_once, batched), inputs = ctx.arguments, ctx.saved_tensors
-        needed = ctx.needs_input_grad[3:]
-        totals = [torch.zeros_like(given) if need else None for given, need in zip(inputs, needed)]
-        for rows in _rows(len(grad), at_once):
-            leaves = [
-                None if given is None else given.detach().requires_grad_(need)
-                for given, need in zip(_part(inputs, rows, batched), needed)
-            ]
-            with torch.enable_grad():
-                image = render(*leaves)
-            wanted = [leaf for leaf in leaves if leaf is not None and leaf.requires_grad]
-            found = torch.autograd.grad(image, wanted, grad[rows], allow_unused=True)
-            sums = [total for total in _part(totals, rows, batched) if total is not None]
-            for total, share in zip(sums, found):
-                if share is not None:
-                    total.add_(share)
-        return None, None, None, *totals
-
-
-def _rows(batch: int, at_once: int) -> list[slice]:
-    return [slice(start, start + at_once) for start in range(0, batch, at_once)]
-
-
-def _part(tensors: Sequence[torch.Tensor | None], rows: slice, batched: int) -> list[torch.Tensor | None]:
-    """Views of these rows of the first `batched` tensors, beside the others as they are."""
-    own = [None if tensor is None else tensor[rows] for tensor in tensors[:batched]]
-    return [*own, *tensors[batched:]]
+    """render(*inputs, *kernels, *shared), a few batch elements at a time where the volumes are large."""
+    uv_px = inputs[0]
+    assert uv_px is not None
+    cells = math.prod(frustum.padded)
+    at_once = max(_CELLS_AT_ONCE.get(uv_px.device.type, 2**22) // cells, 1)
+    return in_turns(render, inputs, [*blur.matrices(frustum, uv_px), *shared], at_once)
 
 
 def _scattered(

@@ -84,18 +84,18 @@ def test_mask_and_gradients_agree_with_loops(generator, grid, taps, clamp_first)
 @pytest.mark.parametrize("grid", ["corner", "centre"])
 @pytest.mark.parametrize("space", ["log", "product"])
 def test_images_agree_with_loops(generator, grid, space):
-    """Mask, depth map and features of rays, and their gradients for positions and features."""
+    """Mask, depth map and features of rays, and their gradients for positions, features and background."""
     uv, depth = scene(generator)
     values = torch.rand(2, 12, 3, generator=generator, dtype=torch.float64)
     background = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64)
     cotangents = torch.randn(2, *CELLS[1:], 5, generator=generator, dtype=torch.float64)
     nodes = torch.arange(5).double() / 4 if grid == "corner" else (torch.arange(5).double() + 0.5) / 5
 
-    def fast(uv, depth, values):
+    def fast(uv, depth, values, background):
         images = voxel_render(uv, depth, frustum(grid), Blur(0.8, 5), values, background, space=space)
         return torch.cat((images.mask[..., None], images.depth[..., None], images.features), -1)
 
-    def slow(uv, depth, values):
+    def slow(uv, depth, values, background):
         sigma = torch.full((3,), 0.8, dtype=torch.float64)
         ends = voxel_brute.ray_ends(voxel_brute.occupancy(uv, depth, FRAME[grid], sigma, 5))
         cells = voxel_brute.mean_features(uv, depth, values, FRAME[grid], sigma, 5)
@@ -105,7 +105,7 @@ def test_images_agree_with_loops(generator, grid, space):
 
     results = []
     for render in (fast, slow):
-        inputs = [leaf.clone().requires_grad_() for leaf in (uv, depth, values)]
+        inputs = [leaf.clone().requires_grad_() for leaf in (uv, depth, values, background)]
         image = render(*inputs)
         results.append((image, *torch.autograd.grad((image * cotangents).sum(), inputs)))
     for ours, theirs in zip(*results):
