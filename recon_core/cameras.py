@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from .errors import InputError
+from .projection import project_points
 
 # DRC/DPC view set: a 60 mm lens on a 32 mm sensor, from distance 2.
 DEFAULT_FOCAL_WIDTHS = 60.0 / 32.0
@@ -42,13 +43,8 @@ class Cameras:
 
         Points at or behind the camera get a depth <= 0 and a finite uv that renderers must ignore.
         """
-        rotation, translation = self.world_to_cam[:, :3, :3], self.world_to_cam[:, :3, 3]
-        cam = xyz @ rotation.transpose(1, 2) + translation[:, None]  # (B, N, 3)
-        depth = -cam[..., 2]  # (B, N)
-        scale = torch.ones_like(depth) if self.orthographic else 1.0 / depth.clamp(min=1e-6)
-        u = self.cx[:, None] + self.fx[:, None] * cam[..., 0] * scale
-        v = self.cy[:, None] - self.fy[:, None] * cam[..., 1] * scale
-        return torch.stack((u, v), -1), depth
+        intrinsics = torch.stack((self.fx, self.fy, self.cx, self.cy), -1)
+        return project_points(xyz, self.world_to_cam, intrinsics, self.orthographic)
 
     def resized(self, width: int, height: int) -> "Cameras":
         """Return the same cameras for an image of another size (pixels)."""
@@ -244,3 +240,136 @@ def opencv_from_opengl(world_to_cam: torch.Tensor) -> torch.Tensor:
 def degrees_of_view(focal_widths: float) -> float:
     """Horizontal field of view in degrees of a focal length given in image widths."""
     return math.degrees(2 * math.atan(0.5 / focal_widths))
+
+
+# --- named converters of foreign frames (data formats, other software) -------------------------------------
+
+# 3D-R2N2's renders: a 35 mm lens on a 32 mm sensor; distances are stored as shares of 1.75.
+R2N2_FOCAL_WIDTHS = 35.0 / 32.0
+R2N2_DISTANCE_UNIT = 1.75
+_AXES = {"X": (1.0, 0.0, 0.0), "Y": (0.0, 1.0, 0.0), "Z": (0.0, 0.0, 1.0)}
+
+
+def object_from_axes(up: str, front: str) -> torch.Tensor:
+    """Rotation (4,4) float64 into the object frame (+Z up, front -Y) of a source with these axes ("Y", "-Z").
+
+    Raises InputError for other names and for axes that are parallel.
+    """
+    z, forward = _axis(up), _axis(front)
+    if (z * forward).any():
+        raise InputError(
+            f"Up {up!r} and front {front!r} are the same axis; give two different ones, such as Y and X."
+        )
+    matrix = torch.eye(4, dtype=torch.float64)
+    matrix[:3, :3] = torch.stack((torch.linalg.cross(z, forward), -forward, z))
+    return matrix
+
+
+def _axis(name: str) -> torch.Tensor:
+    letter = name.strip().upper().lstrip("+-")
+    if letter not in _AXES or len(name.strip()) > 2:
+        raise InputError(f"{name!r} is no axis; expected X, Y, Z, -X, -Y or -Z.")
+    return torch.tensor(_AXES[letter], dtype=torch.float64) * (-1 if name.strip().startswith("-") else 1)
+
+
+def blender_from_y_up() -> torch.Tensor:
+    """Rotation (4,4) float64 that Blender's importers apply to a +Y up file: (x, y, z) -> (x, -z, y)."""
+    rows = [[1.0, 0, 0, 0], [0, 0, -1.0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1.0]]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def rigid_from_similarity(world_to_cam: torch.Tensor) -> torch.Tensor:
+    """The rigid matrices (B,4,4) that project as [sR | t] (B,4,4) do: camera coordinates divided by s.
+
+    Raises InputError when the upper left is not a rotation times a positive scale.
+    """
+    linear = world_to_cam[:, :3, :3]
+    determinant = torch.linalg.det(linear)
+    scale = determinant.clamp(min=1e-12) ** (1 / 3)
+    rotation = linear / scale[:, None, None]
+    off = (rotation @ rotation.mT - torch.eye(3, dtype=linear.dtype)).abs().amax((1, 2))
+    if not (world_to_cam.isfinite().all() and (determinant > 1e-9).all() and (off < 1e-3).all()):
+        raise InputError(
+            "A camera matrix is no rotation with a translation and a positive scale: it is mirrored, sheared or empty."
+        )
+    # Files in float32 leave the rotation 1e-7 off; the nearest exact one is U V^T.
+    u, _, vh = torch.linalg.svd(rotation)
+    matrix = torch.eye(4, dtype=linear.dtype).repeat(len(linear), 1, 1)
+    matrix[:, :3, :3] = u @ vh
+    matrix[:, :3, 3] = world_to_cam[:, :3, 3] / scale[:, None]
+    return matrix
+
+
+def in_object_frame(world_to_cam: torch.Tensor, object_from_source: torch.Tensor) -> torch.Tensor:
+    """World-to-camera (B,4,4) of the object frame, from those of a source frame and a similarity (4,4).
+
+    Lengths in the camera frame are then object units, as everywhere else.
+    """
+    return rigid_from_similarity(world_to_cam @ torch.linalg.inv(object_from_source))
+
+
+def from_drc_view(
+    azimuth_deg: torch.Tensor, elevation_deg: torch.Tensor, distance: torch.Tensor
+) -> torch.Tensor:
+    """World-to-camera (B,4,4) of DRC's view.txt in ShapeNet's frame (+Y up): azimuth 0 at +X, 90 at -Z."""
+    return _y_up_orbit(-azimuth_deg, elevation_deg, distance)
+
+
+def from_r2n2_view(
+    azimuth_deg: torch.Tensor, elevation_deg: torch.Tensor, ratio: torch.Tensor
+) -> torch.Tensor:
+    """World-to-camera (B,4,4) of 3D-R2N2's rendering_metadata.txt in ShapeNet's frame: azimuth 0 at +X, 90 at +Z."""
+    return _y_up_orbit(azimuth_deg, elevation_deg, ratio * R2N2_DISTANCE_UNIT)
+
+
+def _y_up_orbit(
+    azimuth_deg: torch.Tensor, elevation_deg: torch.Tensor, distance: torch.Tensor
+) -> torch.Tensor:
+    azimuth, elevation = torch.deg2rad(azimuth_deg), torch.deg2rad(elevation_deg)
+    around = torch.stack(
+        (azimuth.cos() * elevation.cos(), elevation.sin(), azimuth.sin() * elevation.cos()), -1
+    )
+    eye = distance[:, None] * around
+    return look_at(eye, torch.zeros_like(eye), eye.new_tensor([0.0, 1.0, 0.0]).expand_as(eye))
+
+
+def from_dpc_quaternion(wxyz: torch.Tensor, distance: float = DEFAULT_DISTANCE) -> torch.Tensor:
+    """World-to-camera (B,4,4) of DPC's pose quaternions (B,4) in ShapeNet's frame.
+
+    DPC turns the cloud by q; then its axis 0 is depth beyond the origin, axis 1 up and axis 2 right.
+    """
+    matrix = torch.eye(4, dtype=wxyz.dtype).repeat(len(wxyz), 1, 1)
+    matrix[:, :3, :3] = _DPC_AXES.to(wxyz.dtype) @ quaternion_to_matrix(wxyz)
+    matrix[:, 2, 3] = -distance
+    return matrix
+
+
+def dpc_quaternion(world_to_cam: torch.Tensor) -> torch.Tensor:
+    """DPC's pose quaternions (B,4), w >= 0, of cameras (B,4,4) that look at the origin of ShapeNet's frame."""
+    return matrix_to_quaternion(_DPC_AXES.to(world_to_cam.dtype).T @ world_to_cam[:, :3, :3])
+
+
+_DPC_AXES = torch.tensor([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]], dtype=torch.float64)
+
+
+def from_dvr_matrices(world_mat: torch.Tensor, camera_mat: torch.Tensor, width: int, height: int) -> Cameras:
+    """Cameras of DVR's world_mat and camera_mat (B,4,4): OpenCV axes, intrinsics for an image of [-1, 1]^2.
+
+    The image's corners are at -1 and 1, row 0 at -1.
+    """
+    half = torch.tensor([width / 2, height / 2], dtype=camera_mat.dtype)
+    focal = camera_mat[:, [0, 1], [0, 1]] * half
+    center = (camera_mat[:, :2, 2] + 1) * half
+    pose = opencv_from_opengl(rigid_from_similarity(world_mat))
+    return Cameras(pose, focal[:, 0], focal[:, 1], center[:, 0], center[:, 1], width, height)
+
+
+def dvr_matrices(cameras: Cameras) -> tuple[torch.Tensor, torch.Tensor]:
+    """DVR's world_mat and camera_mat (B,4,4) of cameras: the inverse of `from_dvr_matrices`."""
+    camera_mat = torch.eye(4, dtype=cameras.fx.dtype).repeat(len(cameras), 1, 1)
+    for row, (focal, center, size) in enumerate(
+        ((cameras.fx, cameras.cx, cameras.width), (cameras.fy, cameras.cy, cameras.height))
+    ):
+        camera_mat[:, row, row] = focal * 2 / size
+        camera_mat[:, row, 2] = center * 2 / size - 1
+    return opencv_from_opengl(cameras.world_to_cam), camera_mat

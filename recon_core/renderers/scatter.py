@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
+from ..blocks import batch_blocks
+
 
 def linear_scatter(
     positions: Sequence[torch.Tensor], values: torch.Tensor, shape: Sequence[int]
@@ -32,11 +34,9 @@ class _LinearScatter(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.save_for_backward(values, *positions)
         ctx.shape = shape
-        batch, channels = len(values), values.shape[-1]
-        grid = values.new_zeros(batch * _count(shape), channels)
-        cell, axes = _cells(positions, shape)
-        for offset, weights, _ in _corners(axes, shape):
-            _add(grid, (cell + offset).flatten(), values * _product(weights)[..., None])
+        grid = values.new_zeros(len(values), _count(shape), values.shape[-1])
+        for rows in batch_blocks(values):
+            _scatter_block(grid[rows], values[rows], [axis[rows] for axis in positions], shape)
         return grid
 
     @staticmethod
@@ -45,20 +45,49 @@ class _LinearScatter(torch.autograd.Function):
         values, *positions = ctx.saved_tensors
         grad = grad.contiguous()
         wanted = ctx.needs_input_grad[2:]
-        cell, axes = _cells(positions, ctx.shape)
-        along = [torch.zeros_like(axis) if needed else None for axis, needed in zip(axes, wanted)]
+        along = [torch.zeros_like(axis) if needed else None for axis, needed in zip(positions, wanted)]
         to_values = torch.zeros_like(values) if ctx.needs_input_grad[0] else None
-        for offset, weights, signs in _corners(axes, ctx.shape):
-            picked = _pick(grad, (cell + offset).flatten()).view(values.shape)  # (B, N, C)
-            if to_values is not None:
-                to_values.addcmul_(picked, _product(weights)[..., None])
-            pull = (picked * values).sum(-1) if any(wanted) else None
-            for axis, total in enumerate(along):
-                if total is None or pull is None:
-                    continue
-                others = [weight for other, weight in enumerate(weights) if other != axis]
-                total.addcmul_(pull, _product(others) if others else torch.ones_like(pull), value=signs[axis])
+        for rows in batch_blocks(values):
+            totals = [None if axis is None else axis[rows] for axis in along]
+            block = None if to_values is None else to_values[rows]
+            _gather_block(
+                grad[rows], values[rows], [axis[rows] for axis in positions], ctx.shape, block, totals
+            )
         return to_values, None, *along
+
+
+def _scatter_block(
+    grid: torch.Tensor, values: torch.Tensor, positions: Sequence[torch.Tensor], shape: Sequence[int]
+) -> None:
+    """Add values (b,N,C) to grid (b,cells,C) in place."""
+    flat = grid.flatten(0, 1)
+    cell, axes = _cells(positions, shape)
+    for offset, weights, _ in _corners(axes, shape):
+        _add(flat, (cell + offset).flatten(), values * _product(weights)[..., None])
+
+
+def _gather_block(
+    grad: torch.Tensor,
+    values: torch.Tensor,
+    positions: Sequence[torch.Tensor],
+    shape: Sequence[int],
+    to_values: torch.Tensor | None,
+    along: Sequence[torch.Tensor | None],
+) -> None:
+    """Add the gradients of values (b,N,C) and positions (b,N) in place, from that of the grid (b,cells,C)."""
+    flat = grad.flatten(0, 1)
+    cell, axes = _cells(positions, shape)
+    moving = any(total is not None for total in along)
+    for offset, weights, signs in _corners(axes, shape):
+        picked = _pick(flat, (cell + offset).flatten()).view(values.shape)  # (b, N, C)
+        if to_values is not None:
+            to_values.addcmul_(picked, _product(weights)[..., None])
+        pull = (picked * values).sum(-1) if moving else None
+        for axis, total in enumerate(along):
+            if total is None or pull is None:
+                continue
+            others = [weight for other, weight in enumerate(weights) if other != axis]
+            total.addcmul_(pull, _product(others) if others else torch.ones_like(pull), value=signs[axis])
 
 
 def _add(grid: torch.Tensor, index: torch.Tensor, amounts: torch.Tensor) -> None:

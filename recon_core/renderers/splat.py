@@ -50,7 +50,7 @@ def splat_optical_depth(
 ) -> torch.Tensor:
     """Optical depth A (B,H,W) of the points; arguments as splat_mask."""
     _check(uv_px, depth, tau)
-    values = torch.where(depth > 0, tau, torch.zeros_like(tau))[..., None]  # (B, N, 1)
+    values = tau.masked_fill(~(depth > 0), 0)[..., None]  # (B, N, 1)
     return _blurred_scatter(uv_px, values, None, 1, size, sigma_px)[:, 0, ..., 0]
 
 
@@ -74,7 +74,7 @@ def splat_features(
         raise InputError(
             f"features must be (B,N,C) with B,N = {tuple(tau.shape)}, got {tuple(features.shape)}."
         )
-    visible = torch.where(depth > 0, tau, torch.zeros_like(tau))[..., None]
+    visible = tau.masked_fill(~(depth > 0), 0)[..., None]
     values = torch.cat((visible, visible * features), -1)  # (B, N, 1+C)
     layers = _blurred_scatter(uv_px, values, _layer_position(depth, slabs), slabs, size, sigma_px)
     thickness, sums = layers[..., :1], layers[..., 1:]  # (B, K, H, W, 1), (B, K, H, W, C)
@@ -120,7 +120,7 @@ def _blurred_scatter(
     height, width = _height_width(size)
     sigma = torch.as_tensor(sigma_px, dtype=uv_px.dtype, device=uv_px.device)
     margin = math.ceil(_CUT_SIGMAS * max(float(sigma.detach()), 0.5)) + 1
-    grid = _scatter(uv_px + margin, values, layer, slabs, height + 2 * margin, width + 2 * margin)
+    grid = _scatter(uv_px, margin, values, layer, slabs, height + 2 * margin, width + 2 * margin)
     grid = grid.permute(0, 1, 4, 2, 3)  # (B, K, C, H', W')
     rows, columns = _toeplitz(height, margin, sigma), _toeplitz(width, margin, sigma)
     return (rows @ (grid @ columns.T)).permute(0, 1, 3, 4, 2)
@@ -162,12 +162,22 @@ def _toeplitz(length: int, margin: int, sigma: torch.Tensor) -> torch.Tensor:
 
 
 def _scatter(
-    uv_px: torch.Tensor, values: torch.Tensor, layer: torch.Tensor | None, slabs: int, height: int, width: int
+    uv_px: torch.Tensor,
+    margin: int,
+    values: torch.Tensor,
+    layer: torch.Tensor | None,
+    slabs: int,
+    height: int,
+    width: int,
 ) -> torch.Tensor:
-    """Bilinear (trilinear with layers) scatter of values (B,N,C) into (B,K,H,W,C); outside points are dropped."""
-    x, y = uv_px[..., 0] - 0.5, uv_px[..., 1] - 0.5  # pixel centres are at half-integers
+    """Bilinear (trilinear with layers) scatter of values (B,N,C) into (B,K,H,W,C); outside points are dropped.
+
+    The grid has `margin` more pixels on every side than the image that uv_px is in.
+    """
+    shift = margin - 0.5  # pixel centres are at half-integers
+    x, y = (axis + shift for axis in uv_px.unbind(-1))
     inside = (x >= 0) & (x < width - 1) & (y >= 0) & (y < height - 1)  # NaN is outside
-    x, y = torch.where(inside, x, torch.zeros_like(x)), torch.where(inside, y, torch.zeros_like(y))
+    x, y = x.masked_fill(~inside, 0), y.masked_fill(~inside, 0)
     values = values * inside[..., None]
     if layer is None:
         return linear_scatter((y, x), values, (height, width)).unsqueeze(1)
