@@ -119,6 +119,31 @@ def test_wide_images_have_fewer_rows(points, views):
     assert torch.isfinite(term.evaluate(points, wide, 0.0)).all()
 
 
+def test_small_views_get_a_small_volume_of_the_same_width(points, views):
+    """A search at 16 px renders 16 cells with half the sigma: about the same picture, coarser."""
+    small = Views(views.cameras.resized(16, 16), torch.zeros(BATCH, VIEWS, 16, 16))
+    term = VoxelSilhouette(grid=32, keep=(1, 1), sigma_voxels=(3, 3), depth_cells=20)
+    assert term.cells(views) == (20, 32, 32)
+    assert term.cells(small) == (10, 16, 16)
+    pooled = torch.nn.functional.avg_pool2d(term.render(points, views, 0.0), 2)
+    assert float((term.render(points, small, 0.0) - pooled).abs().mean()) < 0.1
+
+
+def test_points_fit_the_masks(views, generator):
+    """From two Gaussian balls, the views' masks alone shape both objects: the loss falls to a fifth."""
+    term = VoxelSilhouette(grid=16, keep=(0.5, 1), sigma_voxels=(1.5, 0.7), loss="l2")
+    xyz = (torch.randn(BATCH, 300, 3, generator=generator) * 0.15).requires_grad_()
+    optimizer = torch.optim.Adam([xyz], lr=0.02)
+    losses = []
+    for step in range(60):
+        loss = term.evaluate(Points(xyz), views, step / 60).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.2 * losses[0]
+
+
 @pytest.mark.parametrize(
     "wrong", [{"taps": 4}, {"keep": (0.0, 1.0)}, {"grid": 1}, {"sigma": 2}, {"loss": "l3"}]
 )

@@ -31,7 +31,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 class _VoxelTerm(TermConfig):
     grid: Annotated[int, Field(ge=4, le=256)] = 64
-    """Cells along the image's width; rows in proportion."""
+    """Cells along the image's width, at most its pixels; rows in proportion."""
     depth_cells: Annotated[int, Field(ge=2, le=256)] | None = None
     """Cells along the depth; as many as `grid` if not given."""
     half_depth: Positive = 0.5
@@ -60,16 +60,20 @@ class _VoxelTerm(TermConfig):
         """Value of a schedule at progress in [0, 1]."""
         return (linear if self.schedule == "linear" else geometric)(schedule, progress)
 
-    def blur(self, progress: float) -> Blur:
-        """The Gaussian at this progress."""
-        return Blur(self.at(self.sigma_voxels, progress), self.taps)
+    def cells(self, views: Views) -> tuple[int, int, int]:
+        """Cells in depth, rows and columns: fewer where views have fewer pixels, as in a search of poses."""
+        _, _, height, width = views.shape
+        columns = min(self.grid, width)
+        depth = round((self.depth_cells or self.grid) * columns / self.grid)
+        return max(depth, 1), max(round(columns * height / width), 1), columns
+
+    def blur(self, progress: float, views: Views) -> Blur:
+        """The Gaussian at this progress; it is as wide in the object where there are fewer cells."""
+        return Blur(self.at(self.sigma_voxels, progress) * self.cells(views)[2] / self.grid, self.taps)
 
     def frustum(self, views: Views) -> Frustum:
-        """The volume about the world's origin, which _project puts at depth 1 + half_depth."""
-        _, _, height, width = views.shape
-        rows = max(round(self.grid * height / width), 1)
-        cells = (self.depth_cells or self.grid, rows, self.grid)
-        return Frustum((height, width), cells, 1.0, 1.0 + 2 * self.half_depth, self.nodes)
+        """The volume about the world's origin, which `project` puts at depth 1 + half_depth."""
+        return Frustum(views.shape[2:], self.cells(views), 1.0, 1.0 + 2 * self.half_depth, self.nodes)
 
     def project(self, points: Points, views: Views) -> tuple[torch.Tensor, torch.Tensor]:
         """uv_px (B*V,N,2), and depth (B*V,N) shifted so that the world's origin has 1 + half_depth in every view."""
@@ -102,20 +106,27 @@ class VoxelSilhouette(_VoxelTerm):
     mask_sampling: Literal["mean", "stride"] = "mean"
     """Masks are averaged over cells, or every n-th pixel is taken, as DPC's code does."""
     loss: Literal["l2_half_sum", "l2", "l1", "bce", "iou"] = "l2_half_sum"
+    """Comparison with the mask; half the sum of squares over pixels is DPC's, the others are means or ratios."""
 
     def render(self, points: Points, views: Views, progress: float) -> torch.Tensor:
-        """Silhouettes (B,V,rows,grid)."""
+        """Silhouettes (B,V,rows,columns)."""
         batch, count, _, _ = views.shape
         points = self.subset(points, progress)
         weight, scale = _weight_and_scale(points, count)
-        arguments = (*self.project(points, views), self.frustum(views), self.blur(progress), scale, weight)
+        arguments = (
+            *self.project(points, views),
+            self.frustum(views),
+            self.blur(progress, views),
+            scale,
+            weight,
+        )
         if self.projection == "maximum":
             return voxel_maximum(*arguments).unflatten(0, (batch, count))
         return voxel_mask(*arguments, DPC_CLIP if self.released else 0.0).unflatten(0, (batch, count))
 
     def target_masks(self, views: Views) -> torch.Tensor:
-        """Masks (B,V,rows,grid)."""
-        _, rows, columns = self.frustum(views).cells
+        """Masks (B,V,rows,columns)."""
+        _, rows, columns = self.cells(views)
         _, _, height, width = views.shape
         if self.mask_sampling == "stride" and height % rows == 0 and width % columns == 0:
             return views.masks[..., :: height // rows, :: width // columns]
@@ -134,6 +145,7 @@ class VoxelColor(_VoxelTerm):
 
     kind: Literal["voxel_color"] = "voxel_color"
     grid: Annotated[int, Field(ge=4, le=256)] = 32
+    """Cells along the image's width, at most its pixels; rows in proportion."""
     views: Annotated[int, Field(ge=1)] = 2
     """Views per object and step that this term looks at."""
     move_points: bool = False
@@ -152,7 +164,7 @@ class VoxelColor(_VoxelTerm):
         images = voxel_render(
             *self.project(geometry, views),
             self.frustum(views),
-            self.blur(progress),
+            self.blur(progress, views),
             points.color.repeat_interleave(count, 0),
             scale=scale,
             weight=weight,
