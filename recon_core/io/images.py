@@ -57,6 +57,24 @@ def read_image(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> Load
     return LoadedImage(rgba, has_alpha, "; ".join(text for text in [*notes, note, *colour_notes] if text))
 
 
+def read_grey16(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> np.ndarray:
+    """Read a PNG of 16-bit (or 8-bit) grey, such as a depth image, as (H,W) uint16; raises InputError.
+
+    8-bit values are widened by 257, so that 255 becomes 65535.
+    """
+    path = Path(path)
+    data = _read_bytes(path)
+    picture = _open(data, _sniff(data, path), path)
+    _check_size(picture, path, max_megapixels)
+    if picture.mode not in ("L", "I", "I;16", "I;16B"):
+        raise InputError(f"{path} has the pixel format {picture.mode}. Expected a grey PNG with 16 bits.")
+    try:
+        values = np.array(picture).astype(np.int64)
+    except Exception as error:  # decoders raise whatever they like on damaged data
+        raise InputError(_damaged(path, str(picture.format), error)) from error
+    return np.clip(values * (257 if picture.mode == "L" else 1), 0, 65535).astype(np.uint16)
+
+
 def write_png(path: str | Path, array: np.ndarray) -> None:
     """Write uint8 (H,W), (H,W,3) or (H,W,4), or uint16 grey (H,W), as a PNG; atomic."""
     array = np.ascontiguousarray(array)
