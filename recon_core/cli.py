@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from . import __version__, cli_data
+from . import __version__, cli_data, cli_import
 from .errors import ReconError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ def _version(value: bool) -> None:
 
 for _verb in (cli_data.shapes, cli_data.render, cli_data.check):
     app.command()(_verb)
+cli_import.register(app)
 
 
 @app.callback()
@@ -64,7 +65,9 @@ def train(
     recipe: Annotated[
         str | None, typer.Argument(help="Recipe: a YAML file, or the name of a shipped one (splat, ...).")
     ] = None,
-    data: Annotated[Path, typer.Option("--data", help="Dataset folder (from `recon render`).")] = Path("dataset"),
+    data: Annotated[Path, typer.Option("--data", help="Dataset folder (from `recon render`).")] = Path(
+        "dataset"
+    ),
     out: Annotated[
         Path | None, typer.Option("--out", help="Run folder. [default: outputs/DATA/RECIPE/TIME]")
     ] = None,
@@ -73,7 +76,9 @@ def train(
     ] = None,
     resume: Annotated[Path | None, typer.Option("--resume", help="Go on with this run folder.")] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. [default: all]")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="CPU threads. [default: all]")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
 ) -> None:
     """Train a model from masks (and colours and parts) of rendered views. Ctrl-C saves before it stops."""
@@ -93,12 +98,24 @@ def train(
 @app.command("eval")
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder of `recon train`, or one of its checkpoints.")],
-    data: Annotated[Path, typer.Option("--data", help="Dataset folder (from `recon render`).")] = Path("dataset"),
-    split: Annotated[str, typer.Option("--split", help="Objects to evaluate on: train, val or test.")] = "test",
+    data: Annotated[Path, typer.Option("--data", help="Dataset folder (from `recon render`).")] = Path(
+        "dataset"
+    ),
+    split: Annotated[
+        str, typer.Option("--split", help="Objects to evaluate on: train, val or test.")
+    ] = "test",
     views: Annotated[
         int | None, typer.Option("--views", help="Use only the first N views of each object as inputs.")
     ] = None,
-    points: Annotated[int | None, typer.Option("--points", help="True points per object. [default: 4096]")] = None,
+    points: Annotated[
+        int | None, typer.Option("--points", help="True points per object. [default: 4096]")
+    ] = None,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--protocol", help="Score by a protocol too: native, dpc, drwr, dibr, ssl, differ, capnet."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write. [default: RUN/evaluation/SPLIT]")
     ] = None,
@@ -111,7 +128,16 @@ def evaluate(
     from .evaluation.table import as_table
 
     result = evaluate_run(
-        run, data, split, views=views, points=points, device=device, report=report, out=out, progress=not as_json
+        run,
+        data,
+        split,
+        views=views,
+        points=points,
+        protocols=protocol or (),
+        device=device,
+        report=report,
+        out=out,
+        progress=not as_json,
     )
     typer.echo(json.dumps(result, indent=1) if as_json else as_table(result))
     if not as_json:
@@ -123,7 +149,9 @@ def reconstruct(
     images: Annotated[list[Path], typer.Argument(help="PNG, JPEG or WebP images of one object each.")],
     run: Annotated[Path, typer.Option("--run", help="Run folder that `recon train` wrote.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the PLY, preview and JSON files.")],
-    mask: Annotated[Path | None, typer.Option("--mask", help="Mask of the (one) image: white is the object.")] = None,
+    mask: Annotated[
+        Path | None, typer.Option("--mask", help="Mask of the (one) image: white is the object.")
+    ] = None,
     foreground: Annotated[
         str, typer.Option("--foreground", help="How to find the object: auto, alpha, border or grabcut.")
     ] = "auto",
@@ -142,9 +170,13 @@ def demo(
     objects: Annotated[int, typer.Option("--objects", min=20, help="Chairs to make.")] = 150,
     views: Annotated[int, typer.Option("--views", min=4, help="Renders of each.")] = 8,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Blender processes.")] = 2,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Training steps. [default: the recipe's]")] = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Training steps. [default: the recipe's]")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
-    size: Annotated[int, typer.Option("--size", min=32, help="Width and height of the renders in pixels.")] = 128,
+    size: Annotated[
+        int, typer.Option("--size", min=32, help="Width and height of the renders in pixels.")
+    ] = 128,
 ) -> None:
     """Make chairs, render them in Blender, train, score and reconstruct: about 10 minutes on 2 cores."""
     from .demo import DemoOptions, run_demo

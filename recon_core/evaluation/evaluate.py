@@ -7,7 +7,7 @@ global rotation.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,30 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..canonical_frame import write_canonical
-from ..data.cache import load_views
 from ..data.dataset import Dataset
 from ..data.viewset import ViewSet
 from ..errors import ConfigError, DatasetError
 from ..io.atomic import write_json, write_text
 from ..pointcloud import PointCloud, Points
 from ..threads import single_threaded
+from .align import alignment_split, protocol_turns, table_alignment
 from .baselines import Retrieved, mean_shape, retrieve, thinned
-from .canonical import MAX_OBJECTS, MAX_VIEWS, MIN_ASYMMETRIC, Alignment, AlignmentObject, canonical_alignment
+from .canonical import Alignment
 from .predictor import Predictor
+from .protocol_board import ProtocolBoard
+from .protocols import Protocol, find_protocols
 from .scores import METHODS, Scores, describe_metrics
 from .table import as_table
-from .truth import DEFAULT_TRUE_POINTS, MASK_SIZE_PX, Judged, Truth, judge, load_truth, unseen_views
+from .truth import (
+    DEFAULT_TRUE_POINTS,
+    MASK_SIZE_PX,
+    Judged,
+    Truth,
+    judge,
+    load_split,
+    load_truth,
+    unseen_views,
+)
 
 # Objects with pictures in the report; of more, every k-th is shown.
 MAX_EXHIBITS = 60
@@ -76,6 +87,7 @@ class _Setup:
     true_points: int  # wanted per object
     alignment: Alignment | None
     baselines: _Baselines
+    boards: dict[str, ProtocolBoard]  # by the names of the protocols asked for
 
 
 def evaluate_run(
@@ -85,6 +97,7 @@ def evaluate_run(
     *,
     views: int | None = None,
     points: int | None = None,
+    protocols: Sequence[str] = (),
     device: str = "auto",
     report: bool = True,
     out: str | Path | None = None,
@@ -94,12 +107,15 @@ def evaluate_run(
 
     The frame of a model that learnt its poses is kept beside it (canonical.json), for `recon reconstruct`.
     views: only the first so many views of each object as inputs. points: true points per object (4,096).
-    out: by default <run>/evaluation/<split>. Raises ReconErrors for runs and data that cannot be used.
+    protocols: names of evaluation/protocols.py to score by besides. out: by default <run>/evaluation/<split>.
+    Raises ReconErrors for runs and data that cannot be used.
     """
     from ..methods.run import load_run
 
     loaded = load_run(run_dir, device)
-    evaluation = evaluate_predictor(loaded, data, split, views=views, points=points, progress=progress)
+    evaluation = evaluate_predictor(
+        loaded, data, split, views=views, points=points, protocols=protocols, progress=progress
+    )
     evaluation.result["run"] = str(run_dir)
     if evaluation.result["alignment"]:
         write_canonical(loaded.folder, evaluation.result["alignment"], loaded.card.get("steps"), str(data))
@@ -127,11 +143,13 @@ def evaluate_predictor(
     *,
     views: int | None = None,
     points: int | None = None,
+    protocols: Sequence[str] = (),
     progress: bool = False,
 ) -> Evaluation:
     """Judge a predictor and the baselines on every object of a split, from each of its (first `views`) views."""
+    wanted = find_protocols(protocols)
     with single_threaded():
-        return _evaluate(predictor, data, split, views, points, progress)
+        return _evaluate(predictor, data, split, views, points, wanted, progress)
 
 
 def _evaluate(
@@ -140,10 +158,11 @@ def _evaluate(
     split: str,
     views: int | None,
     points: int | None,
+    protocols: Sequence[Protocol],
     progress: bool,
 ) -> Evaluation:
     start = time.perf_counter()
-    setup = _prepare(predictor, Dataset.open(data), split, views, points, progress)
+    setup = _prepare(predictor, Dataset.open(data), split, views, points, protocols, progress)
     overall = {method: Scores() for method in METHODS}
     rows, exhibits, truths = [], [], []
     total = len(setup.test)
@@ -165,16 +184,21 @@ def _prepare(
     split: str,
     views: int | None,
     points: int | None,
+    protocols: Sequence[Protocol],
     progress: bool,
 ) -> _Setup:
     """Load the split, align the model's frame where it has its own, make the baselines."""
-    test = _load(dataset, split, predictor, progress)
+    test = load_split(dataset, split, predictor, progress)
     inputs = _check_counts(test, views, points)
-    alignment = _align(predictor, dataset, progress) if predictor.pose_is_learnt else None
+    learnt = predictor.pose_is_learnt
+    alignment = table_alignment(predictor, dataset, progress) if learnt else None
+    turns = protocol_turns(protocols, predictor, dataset, alignment, progress) if alignment else {}
+    parts = dataset.meta.parts
+    boards = {one.name: ProtocolBoard(one, parts, turns.get(one.name), learnt) for one in protocols}
     count = predictor.predict(np.array(test.inputs[0, :1])).points.xyz.shape[1]
     baselines = _baselines(predictor, dataset, test, inputs, count, progress)
     true_points = points or DEFAULT_TRUE_POINTS
-    return _Setup(predictor, dataset, test, inputs, count, true_points, alignment, baselines)
+    return _Setup(predictor, dataset, test, inputs, count, true_points, alignment, baselines, boards)
 
 
 def _evaluate_object(setup: _Setup, index: int, overall: dict[str, Scores]) -> tuple[dict[str, Any], Exhibit]:
@@ -186,6 +210,8 @@ def _evaluate_object(setup: _Setup, index: int, overall: dict[str, Scores]) -> t
         unseen = unseen_views(view, setup.test.views)
         for scores in (overall[method], local[method]):
             scores.add(judged, truth, view, unseen, rotation)
+        for board in setup.boards.values():
+            board.add(method, truth, view, judged.cloud, rotation)
         shown = judged if method == "model" and view == 0 else shown
     assert shown is not None
     values = {method: scores.values() for method, scores in local.items()}
@@ -220,6 +246,7 @@ def _result(
         "metrics": [asdict(info) for info in describe_metrics(setup.count, true_points)],
         "methods": {method: scores.values() for method, scores in overall.items()},
         "pose_errors_deg": {"plain": errors[0], "symmetric": errors[1]},
+        "protocols": {name: board.result() for name, board in setup.boards.items()},
         "rows": sorted(rows, key=lambda row: row["methods"]["model"]["chamfer_sum"]),
     }
     result["notes"] = _notes(result)
@@ -229,23 +256,7 @@ def _result(
 def _alignment_summary(setup: _Setup) -> dict[str, Any] | None:
     if setup.alignment is None:
         return None
-    return setup.alignment.summary() | {"split": _alignment_split(setup.dataset)}
-
-
-def _alignment_split(dataset: Dataset) -> str:
-    return "val" if dataset.objects("val") else "train"
-
-
-def _load(dataset: Dataset, split: str, predictor: Predictor, progress: bool) -> ViewSet:
-    """The views of a split as the model sees them, from the cache that training uses where it fits."""
-    return load_views(
-        dataset.root,
-        split,
-        input_size=predictor.input_size,
-        mask_size=MASK_SIZE_PX,
-        margin=predictor.margin,
-        progress=progress,
-    )
+    return setup.alignment.summary() | {"split": alignment_split(setup.dataset)}
 
 
 def _check_counts(test: ViewSet, views: int | None, points: int | None) -> int:
@@ -272,35 +283,12 @@ def _predict(
     return [(points.cloud(view), None if rotation is None else rotation[view]) for view in range(len(crops))]
 
 
-def _align(predictor: Predictor, dataset: Dataset, progress: bool) -> Alignment:
-    """The canonical alignment on the validation objects (on training ones when there are none)."""
-    views = _load(dataset, _alignment_split(dataset), predictor, progress)
-    asymmetric = np.flatnonzero(views.symmetry_order == 1)
-    chosen = asymmetric if len(asymmetric) >= MIN_ASYMMETRIC else np.arange(len(views))
-    objects = []
-    for index in tqdm(chosen[:MAX_OBJECTS], desc="aligning", unit="object", disable=not progress):
-        count = min(MAX_VIEWS, views.views)
-        prediction = predictor.predict(np.array(views.inputs[index, :count]))
-        if prediction.rotation is None:
-            raise ConfigError("A model with learnt poses must predict a rotation; this one gives none.")
-        objects.append(
-            AlignmentObject(
-                points=prediction.points.xyz.detach().cpu().numpy(),
-                predicted=prediction.rotation.detach().cpu().numpy(),
-                true=np.asarray(views.world_to_cam[index, :count, :3, :3]),
-                truth=dataset.points(views.names[index]).xyz,
-                symmetry_order=int(views.symmetry_order[index]),
-            )
-        )
-    return canonical_alignment(objects)
-
-
 def _baselines(
     predictor: Predictor, dataset: Dataset, test: ViewSet, inputs: int, count: int, progress: bool
 ) -> _Baselines:
     if not dataset.objects("train"):
         raise DatasetError(f"{dataset.root}: the train split is empty; the baselines are made from it.")
-    train = _load(dataset, "train", predictor, progress)
+    train = load_split(dataset, "train", predictor, progress)
     mean = mean_shape(dataset.points, train.names, count, np.random.default_rng(0))
     size = (train.input_size, train.input_size, 4)
     queries = np.asarray(test.inputs[:, :inputs]).reshape(-1, *size)

@@ -14,21 +14,30 @@ def number(value: float | None, digits: int) -> str:
 def as_table(result: dict[str, Any]) -> str:
     """Align the summary of an evaluation for a terminal, with notes below."""
     infos = [MetricInfo(**one) for one in result["metrics"]]
-    methods = [key for key in METHODS if key in result["methods"]]
-    rows = [["", *(METHODS[key] for key in methods)]]
-    for info in infos:
-        values = [result["methods"][key].get(info.key) for key in methods]
+    entries = [(info.title, info.key, info.lower_is_better, info.digits) for info in infos]
+    sections = [_section("", entries, result["methods"])]
+    for name, one in result.get("protocols", {}).items():
+        entries = [
+            (info["name"], info["name"], info["lower_is_better"], info["digits"]) for info in one["metrics"]
+        ]
+        sections.append(_section(f"protocol {name}: {one['title']}", entries, one["methods"]))
+    return "\n".join(["\n\n".join(sections), "", *result["notes"]])
+
+
+def _section(
+    heading: str, entries: list[tuple[str, str, bool, int]], by_method: dict[str, dict[str, float | None]]
+) -> str:
+    """Aligned lines of (title, key, lower is better, digits), one column per method, under a heading."""
+    methods = [key for key in METHODS if key in by_method]
+    rows = [[heading, *(METHODS[key] for key in methods)]]
+    for title, key, lower_is_better, digits in entries:
+        values = [by_method[method].get(key) for method in methods]
         if any(value is not None for value in values):
-            rows.append(
-                [
-                    f"{info.title} {'↓' if info.lower_is_better else '↑'}",
-                    *(number(v, info.digits) for v in values),
-                ]
-            )
+            rows.append([f"{title} {'↓' if lower_is_better else '↑'}", *(number(v, digits) for v in values)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
         for row in rows
     ]
     lines.insert(1, "-" * len(lines[0]))
-    return "\n".join([*lines, "", *result["notes"]])
+    return "\n".join(lines)

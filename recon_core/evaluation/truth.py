@@ -9,6 +9,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from ..cameras import Cameras
+from ..data.cache import load_views
 from ..data.dataset import Dataset
 from ..data.viewset import ViewSet
 from ..geometry.nearest import build_tree
@@ -16,6 +17,7 @@ from ..pointcloud import PointCloud
 from ..renderers.splat import optical_depth, splat_mask
 from .baselines import take
 from .metrics import Matches, match_clouds
+from .predictor import Predictor
 
 MASK_SIZE_PX = 64
 # The renderer's density and the sharpest sigma of training: with these, 2,000 points sampled from a true
@@ -36,6 +38,8 @@ class Truth:
     cloud: PointCloud  # M points, object frame
     tree: cKDTree  # of cloud.xyz
     floor: PointCloud  # other points of the same surface, none of them in `cloud`
+    samples: PointCloud  # all points of the surface but those of `floor`: `cloud` and more
+    longest_edge: float  # of the box of all points, object units
     inputs: np.ndarray  # (V, S, S, 4) uint8
     masks: torch.Tensor  # (V, 64, 64) coverage in [0, 1]
     cameras: Cameras  # V, of the full frames at 64 px
@@ -57,7 +61,8 @@ def load_truth(
 ) -> Truth:
     """Read the object at `index` of a view set, with about `true_points` true points (see split_samples)."""
     name = views.names[index]
-    cloud, floor = split_samples(dataset.points(name), predicted_points, true_points, name)
+    points = dataset.points(name)
+    cloud, floor, samples = split_samples(points, predicted_points, true_points, name)
     every = np.arange(views.views)
     cameras = views.cameras(np.full_like(every, index), every)
     return Truth(
@@ -66,6 +71,8 @@ def load_truth(
         cloud=cloud,
         tree=build_tree(cloud.xyz),
         floor=floor,
+        samples=samples,
+        longest_edge=float(np.ptp(points.xyz, axis=0).max()),
         inputs=np.array(views.inputs[index]),
         masks=torch.from_numpy(np.array(views.masks[index])).float() / 255,
         cameras=cameras,
@@ -75,8 +82,8 @@ def load_truth(
 
 def split_samples(
     cloud: PointCloud, predicted_points: int, true_points: int, name: str
-) -> tuple[PointCloud, PointCloud]:
-    """Two disjoint random subsets of a surface's samples: the truth, and as many points as are predicted.
+) -> tuple[PointCloud, PointCloud, PointCloud]:
+    """Random subsets of a surface's samples: the truth; as many others as are predicted; all but these others.
 
     The truth has `true_points`, or fewer where that would leave too few for the second: never less than half
     of the samples. Which points, depends on the object's name alone.
@@ -85,7 +92,20 @@ def split_samples(
     order = np.random.default_rng(zlib.crc32(name.encode())).permutation(total)
     count = min(true_points, max(total - predicted_points, (total + 1) // 2))
     rest = order[count : count + predicted_points]
-    return take(cloud, order[:count]), take(cloud, rest if len(rest) else order[:1])
+    samples = np.concatenate((order[:count], order[count + predicted_points :]))
+    return take(cloud, order[:count]), take(cloud, rest if len(rest) else order[:1]), take(cloud, samples)
+
+
+def load_split(dataset: Dataset, split: str, predictor: Predictor, progress: bool) -> ViewSet:
+    """The views of a split as the model sees them, from the cache that training uses where it fits."""
+    return load_views(
+        dataset.root,
+        split,
+        input_size=predictor.input_size,
+        mask_size=MASK_SIZE_PX,
+        margin=predictor.margin,
+        progress=progress,
+    )
 
 
 def unseen_views(view: int, total: int) -> list[int]:

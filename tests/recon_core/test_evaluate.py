@@ -153,13 +153,15 @@ def test_files_are_written_and_the_table_is_aligned(evaluation, tmp_path) -> Non
 
 def test_the_two_samplings_of_the_truth_are_disjoint() -> None:
     cloud = PointCloud(np.random.default_rng(0).random((1000, 3)))
-    truth, floor = split_samples(cloud, 300, 600, "chair/a")
-    assert (len(truth), len(floor)) == (600, 300)
+    truth, floor, samples = split_samples(cloud, 300, 600, "chair/a")
+    assert (len(truth), len(floor), len(samples)) == (600, 300, 700)
+    assert len(np.unique(np.concatenate((samples.xyz, floor.xyz)), axis=0)) == 1000
+    np.testing.assert_array_equal(samples.xyz[:600], truth.xyz)
     both = np.concatenate((truth.xyz, floor.xyz))
     assert len(np.unique(both, axis=0)) == 900
-    truth, floor = split_samples(cloud, 800, 600, "chair/a")  # too few for both: half each
+    truth, floor, _ = split_samples(cloud, 800, 600, "chair/a")  # too few for both: half each
     assert (len(truth), len(floor)) == (500, 500)
-    again, _ = split_samples(cloud, 800, 600, "chair/a")
+    again, *_ = split_samples(cloud, 800, 600, "chair/a")
     np.testing.assert_array_equal(truth.xyz, again.xyz)
 
 
@@ -194,7 +196,9 @@ def test_a_trained_run_is_evaluated_from_the_command_line(data, tmp_path) -> Non
     runner = CliRunner()
     run = tmp_path / "run"
     short = ["optim.steps=2", "model.points=64", "model.width=8", "log.validation=2", "log.samples=2"]
-    search = "{templates: 2, azimuths: 8, elevations_deg: [10], points: 60, first_iterations: 9, iterations: 9}"
+    search = (
+        "{templates: 2, azimuths: 8, elevations_deg: [10], points: 60, first_iterations: 9, iterations: 9}"
+    )
     short += ["pose.hypotheses=3", f"pose.bootstrap={search}"]
     options = [word for one in short for word in ("--set", one)]
     trained = runner.invoke(app, ["train", "splat_unposed", "--data", str(data), "--out", str(run), *options])
