@@ -22,7 +22,8 @@ def density_exact(
     """
 
     def rows(some: torch.Tensor, every: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        squared = (some[:, :, None] - every[:, None]).square().sum(-1)  # (B, chunk, N)
+        across, down = (some[:, :, None, axis] - every[:, None, :, axis] for axis in (0, 1))
+        squared = across.square() + down.square()  # (B, chunk, N)
         return (torch.exp(squared / (-2 * variance)) @ weights[..., None])[..., 0]
 
     parts: list[torch.Tensor] = []

@@ -30,9 +30,9 @@ class Drwr(TermConfig):
     unary_weight: NonNegative = 1.0
     """Weight of the distance field."""
     pair_weight: tuple[NonNegative, NonNegative] = (1.0, 1.0)
-    """Weight of the repulsion at the start and the end of the run, times `coefficient`; [10, 1] spreads a clump faster."""
+    """Weight of the repulsion at the start and the end of the run; [10, 1] spreads a clump of points faster."""
     coefficient: Positive | None = None
-    """Strength of the repulsion: 0.03 in `stable`, 3 exp(3.5) in `paper`."""
+    """Strength of the repulsion, beside its weight: 0.03 in `stable`, 3 exp(3.5) in `paper`."""
     tau: Positive | None = None
     """Squared reach of the repulsion in pixels^2 of a mask 32 px wide (5); grows with the width."""
     ring: Annotated[int, Field(ge=0, le=64)] | None = None
