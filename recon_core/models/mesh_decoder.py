@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mesh decoder of DIB-R: a feature vector moves and colours the vertices of a sphere.
 
-Chen et al., DIB-R, NeurIPS 2019, section 4.1, in the form of its released single-image code: a network per vertex
+Chen et al., DIB-R, NeurIPS 2019, in the form of its released single-image code: a network per vertex
 (the template's position in, an offset and a colour out) that the image's feature enters before every residual block.
 Vertices are template + s * offset, s learnt and 0 at the start, so the first mesh is the sphere; then the mesh is
 centred and scaled. The texture and light branches follow the paper; no code of theirs was released.

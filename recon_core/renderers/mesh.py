@@ -2,9 +2,9 @@
 """Differentiable mesh rasteriser: projected triangles to the visible face of every pixel, and attributes on it.
 
 After Chen et al., "Learning to Predict 3D Objects with an Interpolation-based Differentiable Renderer" (DIB-R,
-NeurIPS 2019). A covered pixel shows one face, chosen by depth; its value is I = sum_i w_i f_i (Eq. 1) with barycentric
-weights w of the pixel centre, so gradients reach the corners' attributes (dI/df_i = w_i) and, through the weights,
-their positions (Eqs. 2, 3). Pixels beside the mesh have a soft probability: see mesh_soft.
+NeurIPS 2019), its interpolation equation for foreground pixels: a covered pixel shows one face, chosen by depth; its
+value is I = sum_i w_i f_i with barycentric weights w of the pixel centre, so gradients reach the corners' attributes
+(dI/df_i = w_i) and, through the weights, their positions. Pixels beside the mesh have a probability: see mesh_soft.
 
 Weights, two modes: "affine" is linear on the screen, as the released code and kaolin compute it (a texture swims on
 large triangles); "perspective" divides by depth, as the paper's geometry asks and graphics hardware does.

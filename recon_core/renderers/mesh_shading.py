@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Colour of visible surfaces: textures, normals, and the three lights of DIB-R.
 
-Chen et al., DIB-R, NeurIPS 2019, section 3.3 and appendix: I = texture * light, with Lambert, Phong or spherical
+Chen et al., DIB-R, NeurIPS 2019, its lighting models: I = texture * light, with Lambert, Phong or spherical
 harmonics; everything is evaluated per pixel from interpolated attributes, so gradients reach texture, light and shape.
 Normals and directions are in the world frame (+Z up); a light's direction points from the surface to the light. Lights
 multiply sRGB values as they stand, as the paper's code does. Cost: O(H W) per view.

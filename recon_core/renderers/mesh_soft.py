@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """DIB-R's soft mask: pixels that no face covers get a probability from the faces near them.
 
-Chen et al., DIB-R, NeurIPS 2019, Eqs. 5 and 6: face f influences an uncovered pixel by A_f = exp(-d_f^2 / delta), d_f
-its distance on the screen, and the pixel's coverage is 1 - prod_f (1 - A_f); a covered pixel has 1. Silhouettes thus
-pull faces over pixels that they do not yet touch. Distances are in units of half the image (x and y run from -1 to 1,
-so that the blur is not round in an image that is not square), 1 / delta = sigmainv.
+Chen et al., DIB-R, NeurIPS 2019, its aggregation for background pixels: face f influences an uncovered pixel by
+A_f = exp(-d_f^2 / delta), d_f its distance on the screen, and the pixel's coverage is 1 - prod_f (1 - A_f); a covered
+pixel has 1. Silhouettes thus pull faces over pixels that they do not yet touch. Distances are in units of half the
+image (x and y run from -1 to 1, so that the blur is not round in an image that is not square), 1 / delta = sigmainv.
 
 Two modes. knum=None: all faces within reach count, the result does not depend on their order, and the cut is where A
 has fallen to 0.001. knum=30, boxlen=0.02: as the released CUDA code computes it, the first 30 faces by index whose
