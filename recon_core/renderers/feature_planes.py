@@ -233,15 +233,16 @@ def _well_pairs(
     uv_px: torch.Tensor, seen: torch.Tensor, height: int, width: int, radius_px: float, offset: float
 ) -> _Pairs:
     """Every pixel within radius_px (closed, along both axes) of every seen point."""
-    batch = seen.shape[0]
     column, in_column = _nodes(uv_px[..., 0], width, radius_px, offset)  # (B, N, K)
-    row, in_row = _nodes(uv_px[..., 1], height, radius_px, offset)
-    inside = in_row[..., :, None] & (in_column & seen[..., None])[..., None, :]  # (B, N, K, K)
-    first = torch.arange(batch, device=row.device)[:, None, None] * (height * width)
-    pixel = (first + row * width)[..., :, None] + column[..., None, :]
+    row, in_row = _nodes(uv_px[..., 1], height, radius_px, offset)  # (B, N, L)
+    inside = in_row[..., :, None] & (in_column & seen[..., None])[..., None, :]  # (B, N, L, K)
     kept = inside.flatten().nonzero()[:, 0]
-    slots = inside.shape[-1] * inside.shape[-2]
-    return _Pairs(kept.div(max(slots, 1), rounding_mode="floor"), pixel.flatten()[kept])
+    slots, across = max(in_row.shape[-1] * in_column.shape[-1], 1), max(in_column.shape[-1], 1)
+    row_slot = kept.div(across, rounding_mode="floor")  # into B*N*L
+    point = kept.div(slots, rounding_mode="floor")
+    picked_column = column.flatten()[point * across + kept % across]
+    image = point.div(max(seen.shape[1], 1), rounding_mode="floor")
+    return _Pairs(point, (image * height + row.flatten()[row_slot]) * width + picked_column)
 
 
 def _nodes(
