@@ -98,7 +98,7 @@ def _broadcast(predicted: torch.Tensor, target: torch.Tensor) -> tuple[torch.Ten
 def _halved(image: torch.Tensor) -> torch.Tensor:
     """Average (...,H,W) over 2 x 2 pixels; an odd last row or column is averaged alone."""
     height, width = image.shape[-2:]
-    pooled = avg_pool2d(image.reshape(-1, 1, height, width), 2, ceil_mode=True, count_include_pad=False)
+    pooled = avg_pool2d(image.reshape(-1, 1, height, width), 2, ceil_mode=True)
     return pooled.view(*image.shape[:-2], *pooled.shape[-2:])
 
 

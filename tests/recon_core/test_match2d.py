@@ -130,6 +130,16 @@ def test_both_directions():
     assert float(match2d(samples, torch.ones(1, 2), samples, 16)) == 0
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("hidden", [(0.0, 0.0), (1.0, 2.0), (float("nan"), 3.0)])
+def test_hidden_points_are_never_matched(method, hidden):
+    """Behind the camera, or not a number: as if it were not there, even where all samples are."""
+    samples = torch.tensor([[[1.0, 2.0], [0.0, 0.5]]])
+    uv, depth = torch.tensor([[[9.0, 9.0], hidden]]), torch.tensor([[1.0, -1.0]])
+    expected = match2d_both(uv[:, :1], depth[:, :1], samples, 16, search=method)
+    torch.testing.assert_close(match2d_both(uv, depth, samples, 16, search=method), expected)
+
+
 def test_invariances(generator):
     """Order of points and samples, repetition, and a common scale of image and points change nothing."""
     uv, depth, samples = scene(generator)

@@ -128,6 +128,15 @@ def test_multiscale_is_the_sum_over_averaged_images(generator):
     torch.testing.assert_close(one, silhouette_loss(predicted, target, "bce_logits"))
 
 
+def test_windows_cut_by_the_frame_are_averaged_over_what_is_left():
+    """Even images of odd size are as even at every level: 5 x 3, 3 x 2, 2 x 1, 1 x 1."""
+    predicted, target = torch.full((5, 3), 0.7).double(), torch.full((5, 3), 0.2).double()
+    for level in range(4):
+        weights = (0.0,) * level + (1.0,)
+        loss = multiscale_silhouette_loss(predicted, target, "l1", level_weights=weights)
+        assert float(loss) == pytest.approx(0.5)
+
+
 def test_coarse_levels_reach_a_far_point():
     """At full size a misplaced pixel does not matter more when it is farther; in the pyramid it does."""
     target, near, far = torch.zeros(8, 8), torch.zeros(8, 8), torch.zeros(8, 8)
