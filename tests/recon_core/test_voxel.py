@@ -332,6 +332,31 @@ def test_turning_camera_and_object_together_changes_nothing(generator):
     torch.testing.assert_close(voxel_mask(*turned, cube, Blur(1.0, 11)), first)
 
 
+def test_a_stopped_divisor_lets_positions_pull_by_the_sum_alone(generator):
+    """stop_divisor: the gradient is that of the blurred sum over a constant count, not that of the mean."""
+    uv, depth = scene(generator, batch=1, spread=0.6)
+    values = torch.rand(1, 12, 1, generator=generator, dtype=torch.float64)
+    kernels = Blur(0.8).matrices(frustum(), uv)
+
+    def pull(mode, divide_by=1.0):
+        leaf = uv.clone().requires_grad_()
+        cells = voxel._cell_features(leaf, depth, None, values, kernels, frustum(), mode) / divide_by
+        return torch.autograd.grad(cells.square().sum(), leaf)[0]
+
+    sums = voxel._cell_features(uv, depth, None, values, kernels, frustum(), FeatureBlur(None))
+    means = voxel._cell_features(uv, depth, None, values, kernels, frustum(), FeatureBlur(0.1))
+    expected = pull(FeatureBlur(None), sums / means)
+    torch.testing.assert_close(pull(FeatureBlur(0.1, stop_divisor=True)), expected)
+    assert (pull(FeatureBlur(0.1)) - expected).norm() > 0.01
+
+
+def test_a_volume_may_begin_at_the_camera_but_not_hold_it():
+    """near 0: a point at depth 0 has no projection and renders nothing, one just before the camera does."""
+    uv, cube = torch.full((1, 1, 2), 5.0), Frustum(10, (4, 4, 4), 0.0, 1.0)
+    assert voxel_mask(uv, torch.zeros(1, 1), cube, Blur(1.0)).max() == 0
+    assert voxel_mask(uv, torch.full((1, 1), 0.01), cube, Blur(1.0)).max() > 0.01
+
+
 @pytest.mark.parametrize("kind", ["no points", "behind", "outside", "NaN", "in front of the near plane"])
 def test_nothing_to_see_is_an_empty_image(kind, device):
     """Mask 0, background depth and colour, finite gradients."""

@@ -67,6 +67,16 @@ def test_distance_of_the_camera_needs_no_setting(points, views):
     assert float(again.amax()) > 0.9
 
 
+def test_points_behind_a_close_camera_render_nothing():
+    """A camera within the volume: what is behind it stays invisible though it is near the origin."""
+    cameras = pinhole(orbit(torch.zeros(1), torch.zeros(1), 0.2), SIZE)
+    views = Views(cameras, torch.zeros(1, 1, SIZE, SIZE))
+    term = VoxelSilhouette(grid=SIZE, keep=(1, 1))
+    behind = Points(torch.tensor([[[0.0, -0.4, 0.0]]]))  # the camera is at y = -0.2 and looks to +y
+    assert term.render(behind, views, 0.0).max() == 0
+    assert term.render(Points(-behind.xyz), views, 0.0).max() > 0
+
+
 def test_kept_points_are_a_growing_share_and_the_same_again(points):
     """floor(N keep) points per object; the same at the same progress, others at the next; all at the end."""
     term = VoxelSilhouette()
