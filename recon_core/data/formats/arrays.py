@@ -74,7 +74,9 @@ def _read_array(file: BinaryIO, size: int, limit: int, where: str) -> np.ndarray
             )
         values = np.frombuffer(file.read(needed), dtype)
         return values.reshape(shape, order="F" if fortran else "C")
-    except (ValueError, SyntaxError, TypeError, EOFError, OverflowError, RecursionError) as error:
+    except DatasetError:
+        raise
+    except Exception as error:  # numpy parses the header as Python text, which fails in many ways
         raise DatasetError(f"{where} is damaged or no npy array ({error}).") from error
 
 
@@ -123,7 +125,7 @@ def matrices(values: np.ndarray, where: object) -> torch.Tensor:
     if array.shape[1] == 3:
         bottom = np.broadcast_to([0.0, 0, 0, 1], (len(array), 1, 4))
         array = np.concatenate((array, bottom), 1)
-    return torch.from_numpy(np.ascontiguousarray(array))
+    return torch.from_numpy(array.copy())
 
 
 def cloud(

@@ -60,7 +60,7 @@ def _load(folder: Path, options: ImportOptions) -> ImportedObject:
     table = read_metadata(folder / _METADATA)
     if max(numbers) >= len(table):
         raise DatasetError(
-            f"{folder / _METADATA} has {len(table)} lines, there is an image {found[max(numbers)].name}."
+            f"{folder / _METADATA} has {len(table)} lines, there is a {found[max(numbers)].name}."
         )
     azimuth, elevation, _, ratio = torch.from_numpy(table[numbers]).unbind(1)
     first = _load_view(found[numbers[0]])
