@@ -241,8 +241,8 @@ def voxel_render(
     """Mask, expected depth and features of rays through points, other arguments as voxel_mask, by ray termination.
 
     features (B,N,C) of points, background (C,) behind them (1, white, if not given). The mask is voxel_mask's for
-    clip 0. For DPC's released numbers: clip DPC_CLIP, released_depth True, feature_blur DPC_COLOR. Costs 1 + C blurs
-    and keeps about 8 + 3 C volumes of the views that are rendered at once.
+    clip 0. For DPC's released numbers: clip DPC_CLIP, released_depth True, feature_blur DPC_COLOR. Costs 2 + C blurs
+    for C features, and at its peak about 12 + 6 C volumes of the views rendered at once.
     """
 
     def render(uv_px, depth, weight, scale, features, *shared):
