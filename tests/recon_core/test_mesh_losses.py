@@ -114,6 +114,15 @@ def test_meshes_of_different_sizes_are_as_if_alone(generator):
     assert meshes.face_normals()[0, 12:].abs().max() == 0
 
 
+def test_shared_faces_are_those_of_every_mesh():
+    """A batch that shares its faces has the edges and pairs of one that repeats them."""
+    faces = icosphere(1).faces
+    shared, own = topology(faces, 3, 42), topology(faces.expand(3, -1, -1), 3, 42)
+    assert torch.equal(shared.corners, own.corners)
+    assert torch.equal(shared.edges, own.edges)
+    assert torch.equal(shared.pairs, own.pairs)
+
+
 def test_gradcheck_and_rigid_motion(generator):
     """Analytic gradients; turning and shifting a mesh changes nothing."""
     xyz = (CUBE + 0.1 * torch.randn(8, 3, generator=generator, dtype=torch.float64))[None]
