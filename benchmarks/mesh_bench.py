@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Soft mask and three features of a mesh, forward and backward: the ragged rasteriser against every pixel x face.
 
-    python benchmarks/mesh_bench.py [--device cuda] [--threads 1]
+    python benchmarks/mesh_bench.py [--device cuda] [--threads 1] [--json FILE]
 
 The mesh is DIB-R's template (642 vertices, 1,280 faces), deformed, at 224x224. Both are timed in turns in one run.
 Memory is that of 128 views in one call, measured in a process of its own, without the images that are returned and
@@ -11,12 +11,15 @@ their gradients (4 floats each per pixel), which any renderer has to hold.
 import argparse
 import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
-from dense_mesh import dense_mesh
 from measure import compare, describe, own_process_mb, peak_growth_mb
 
+from recon_core.bench.dense_mesh import dense_mesh
 from recon_core.cameras import Cameras, orbit, pinhole
+from recon_core.io.atomic import write_json
 from recon_core.mesh import icosphere
 from recon_core.renderers.mesh import interpolate, visible_faces
 from recon_core.renderers.mesh_soft import soft_mask
@@ -103,24 +106,36 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=8, help="views per call of the timed step")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
     if arguments.memory:
         print(json.dumps(memory_mb(128, device)))
         return
-    steps = {"ragged": ragged_step(arguments.views, device), "dense": dense_step(device)}
-    times = compare(steps, device, arguments.repeats)
-    per_view = times["ragged"] / arguments.views
-    memory = own_process_mb(__file__, ["--memory", "--device", device, "--threads", arguments.threads])
+    figures = measure(arguments.views, arguments.repeats, device)
     print(
         f"soft mask + {CHANNELS} features, forward + backward, 1,280 faces, {SIZE}x{SIZE}, {describe(device)}"
     )
-    print(
-        f"per view: {per_view * 1e3:.1f} ms, dense {times['dense'] * 1e3:.0f} ms: {times['dense'] / per_view:.0f} times"
-    )
-    print(f"128 views in one call: {memory:.0f} MB beside the images and their gradients")
-    print("difference: " + ", ".join(f"{name} {value:.1e}" for name, value in difference(device).items()))
+    print("per view: {ragged_ms:.1f} ms, dense {dense_ms:.0f} ms: {times:.0f} times".format(**figures))
+    print("128 views in one call: {memory_mb:.0f} MB beside the images and their gradients".format(**figures))
+    print("difference: " + ", ".join(f"{name} {value:.1e}" for name, value in figures["difference"].items()))
+    if arguments.json:
+        write_json(arguments.json, {"where": describe(device), "size": SIZE, "faces": 1280, **figures})
+
+
+def measure(views: int, repeats: int, device: torch.device) -> dict[str, Any]:
+    """All figures of the table."""
+    steps = {"ragged": ragged_step(views, device), "dense": dense_step(device)}
+    times = compare(steps, device, repeats)
+    memory = own_process_mb(__file__, ["--memory", "--device", device, "--threads", torch.get_num_threads()])
+    return {
+        "ragged_ms": times["ragged"] / views * 1e3,
+        "dense_ms": times["dense"] * 1e3,
+        "times": times["dense"] / times["ragged"] * views,
+        "memory_mb": memory,
+        "difference": difference(device),
+    }
 
 
 if __name__ == "__main__":

@@ -136,6 +136,7 @@ def interpolate(
     depth.
     """
     batch, _, channels = _check_attributes(attributes, uv_px, face)
+    attributes = attributes.to(uv_px.dtype)  # a network's colours may be in half precision
     corners, _ = pack_corners(faces, *depth.shape)
     if attribute_faces is None:
         attribute_faces = faces

@@ -411,6 +411,29 @@ def test_devices_and_types_agree(device, dtype):
         )
 
 
+def test_half_precision_attributes_are_drawn_in_the_vertices_type():
+    """Colours of a network in mixed precision; the gradient comes back in their type."""
+    uv, depth, faces = (
+        torch.tensor([[[0.0, 0.0], [0.0, 9.0], [9.0, 0.0]]]),
+        torch.ones(1, 3),
+        torch.tensor([[0, 1, 2]]),
+    )
+    values = torch.ones(1, 3, 2, dtype=torch.bfloat16, requires_grad=True)
+    image = interpolate(visible_faces(uv, depth, faces, 8), uv, depth, faces, values)
+    assert image.dtype == torch.float32
+    image.sum().backward()
+    assert values.grad.dtype == torch.bfloat16
+    assert float(values.grad.sum()) == pytest.approx(float(image.detach().sum()), rel=0.01)
+
+
+def test_a_batch_of_none_is_a_batch_of_none():
+    """B = 0 gives no images."""
+    faces = torch.tensor([[0, 1, 2]])
+    seen = rasterize(torch.zeros(0, 3, 2), torch.zeros(0, 3), faces, SIZE)
+    mask = soft_mask(seen.face, torch.zeros(0, 3, 2), torch.zeros(0, 3), faces)
+    assert seen.face.shape == seen.depth.shape == mask.shape == (0, *SIZE)
+
+
 def test_wrong_input_is_named():
     """Shapes, types and ranges."""
     uv, depth, faces = torch.rand(1, 3, 2), torch.ones(1, 3), torch.tensor([[0, 1, 2]])
