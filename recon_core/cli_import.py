@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 Numbers = tuple[float, float, float]
-FORMAT_HELP = "dpc, dpc-tfrecord, dpc-pickle, dvr, drc, r2n2, shapenet-part, transforms or images."
+FORMAT_HELP = (
+    "dpc, dpc-tfrecord, dpc-pickle, dvr, drc, r2n2, ssl-tfrecord, shapenet-part, transforms or images."
+)
 
 
 def import_dataset(

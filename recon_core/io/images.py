@@ -43,7 +43,12 @@ class LoadedImage:
 def read_image(path: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> LoadedImage:
     """Read a PNG, JPEG or WebP file of any mode; raises InputError with a sentence for anything else."""
     path = Path(path)
-    data = _read_bytes(path)
+    return decode_image(_read_bytes(path), path, max_megapixels)
+
+
+def decode_image(data: bytes, name: str | Path, max_megapixels: float = MAX_MEGAPIXELS) -> LoadedImage:
+    """Decode the bytes of a PNG, JPEG or WebP file, as `read_image` does; `name` is for messages."""
+    path = Path(name)
     kind = _sniff(data, path)
     picture = _open(data, kind, path)
     _check_size(picture, path, max_megapixels)

@@ -19,6 +19,7 @@ FORMATS = {
     "dvr": "dvr",
     "drc": "drc",
     "r2n2": "r2n2",
+    "ssl-tfrecord": "ssl_tfrecord",
     "shapenet-part": "attach_labels",
     "transforms": "transforms",
     "images": "images",

@@ -46,6 +46,7 @@ class FormatInfo:
     front: str
     normalise: Normalise = "source"
     accepts_file: bool = False  # the source may also be a single file
+    countable: bool = True  # listing the objects does not mean reading them
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,9 @@ def read_rgba(path: Path) -> tuple[np.ndarray, bool]:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """A mask file (H,W) uint8: its alpha when that says something, else its brightness."""
+    """A mask file (H,W) uint8: its alpha when anything in it is transparent (a cut-out), else its brightness."""
     rgba, has_alpha = read_rgba(path)
-    if has_alpha and rgba[..., 3].min() < 255 and (rgba[..., :3] == rgba[..., :1]).all():
+    if has_alpha and rgba[..., 3].min() < 255:
         return np.ascontiguousarray(rgba[..., 3])
     return rgba[..., :3].max(-1)
 

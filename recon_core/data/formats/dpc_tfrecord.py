@@ -18,7 +18,11 @@ from .synsets import category_of
 from .tfrecord import Feature, parse_example, read_records
 
 INFO = FormatInfo(
-    "DPC and DRWR TFRecords (gzip or plain), with mask_sdf or mask_sdfs", "Y", "X", accepts_file=True
+    "DPC and DRWR TFRecords (gzip or plain), with mask_sdf or mask_sdfs",
+    "Y",
+    "X",
+    accepts_file=True,
+    countable=False,
 )
 
 _NAME = re.compile(r"(?P<synset>.+?)_(?P<split>train|val|test)\b.*")

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +66,14 @@ def run_import(kind: str, entries: Iterator[Entry], info: FormatInfo, options: I
     if not (info.accepts_file and options.source.is_file()):
         require_folder(options.source)
     index = DatasetIndex.open(options.target, kind, normalisation(options, info))
-    result, seen = ImportResult(), set()
+    result, seen, total = ImportResult(), set(), None
+    entries = islice(entries, options.limit or None)
+    if info.countable:
+        listed = list(entries)
+        entries, total = iter(listed), len(listed)
     try:
-        with tqdm(desc="import", unit="object", disable=options.quiet, dynamic_ncols=True) as bar:
-            for entry in entries:
-                if options.limit and len(seen) >= options.limit:
-                    break
-                _import_one(entry, info, options, index, result, seen)
-                bar.update()
+        for entry in tqdm(entries, "import", total, unit="object", disable=options.quiet, dynamic_ncols=True):
+            _import_one(entry, info, options, index, result, seen)
     finally:
         if not options.dry_run and (result.imported or result.complete_before or result.skipped):
             index.write(result.skipped)

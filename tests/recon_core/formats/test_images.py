@@ -50,6 +50,25 @@ def test_objects_are_cropped_and_poses_unknown(source: Path, tmp_path: Path) -> 
     assert recon("check", tmp_path / "out").exit_code == 0
 
 
+def test_masks_may_stand_beside_images(tmp_path: Path) -> None:
+    """photo.jpg with photo_mask.png: one object; a mask of another size is no mask; x_mask alone is an image."""
+    pixels = blob((60, 40), (5, 5, 30, 30))
+    foreign.save(tmp_path / "in" / "a.png", np.full((40, 60, 3), 77, np.uint8))
+    foreign.save(tmp_path / "in" / "a_mask.png", pixels[..., 3])
+    foreign.save(tmp_path / "in" / "b.png", np.full((40, 60, 3), 77, np.uint8))
+    foreign.save(tmp_path / "in" / "b_mask.png", pixels[:20, :, 3])
+    foreign.save(tmp_path / "in" / "c_mask.png", pixels)
+    foreign.save(tmp_path / "in" / "d.png", np.full((40, 60, 3), 77, np.uint8))
+    foreign.save(tmp_path / "in" / "d_mask.png", pixels)  # a cut-out in colour: its alpha is the mask
+    result = run_import("images", tmp_path / "in", tmp_path / "out", "--keep-frame", status=3)
+    assert "b.png and b_mask.png have different sizes" in result.output
+    dataset = Dataset.open(tmp_path / "out")
+    assert dataset.objects() == ["object/a", "object/c_mask", "object/d"]
+    np.testing.assert_array_equal(dataset.mask("object/d", 0), dataset.mask("object/a", 0))
+    np.testing.assert_array_equal(dataset.mask("object/a", 0)[10:50], pixels[..., 3])  # padded to a square
+    assert dataset.image("object/a", 0)[20, 10].tolist() == [77, 77, 77, 255]
+
+
 def test_training_can_read_it(source: Path, tmp_path: Path) -> None:
     """Masks and inputs of such a dataset become batches."""
     for index in range(12):
