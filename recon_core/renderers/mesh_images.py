@@ -6,15 +6,56 @@ the faces' boxes, plus O(H W) for each image that is asked for.
 """
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 
 from ..cameras import Cameras
 from ..errors import InputError
 from ..mesh import Meshes, unit_vectors
-from .mesh import Interpolation, interpolate, visible_faces
+from .mesh import Interpolation, forward_normals, interpolate, visible_faces
 from .mesh_shading import Light, Phong, normal_image, shade, surface_color
 from .mesh_soft import SIGMAINV, soft_mask
+
+Culling = bool | Literal["normal"]
+
+
+class Seen(NamedTuple):
+    """Meshes projected into their cameras."""
+
+    face: torch.Tensor  # (B, H, W) int32 visible face, -1: none
+    uv_px: torch.Tensor  # (B, V, 2)
+    depth: torch.Tensor  # (B, V)
+
+
+def see(
+    meshes: Meshes, cameras: Cameras, *, cull: Culling = True, interpolation: Interpolation = "affine"
+) -> Seen:
+    """Project mesh b into camera b and find its visible faces.
+
+    cull: leave out faces that show their back (True), those whose normal points away in the camera frame ("normal", as
+    DIB-R's released code: under perspective a few faces at the rim differ), or none (False).
+    Raises InputError when there are not as many cameras as meshes.
+    """
+    if len(cameras) != len(meshes):
+        raise InputError(
+            f"{len(meshes)} meshes need as many cameras, got {len(cameras)}: see Meshes.repeat_views."
+        )
+    uv_px, depth = cameras.project(meshes.vertices)
+    mask = None
+    if cull == "normal":
+        rotation = cameras.world_to_cam[:, :3, :3].to(meshes.vertices)
+        mask = forward_normals(meshes.vertices.detach() @ rotation.transpose(1, 2), meshes.faces)
+    face = visible_faces(
+        uv_px,
+        depth,
+        meshes.faces,
+        (cameras.height, cameras.width),
+        cull=cull is True,
+        interpolation=interpolation,
+        face_mask=mask,
+    )
+    return Seen(face, uv_px, depth)
 
 
 @dataclass(frozen=True)
@@ -36,7 +77,7 @@ def render_meshes(
     light: Light | None = None,
     background: float | torch.Tensor = 0.0,
     interpolation: Interpolation = "affine",
-    cull: bool = True,
+    cull: Culling = True,
     smooth: bool = True,
     normals: bool = False,
     sigmainv: float = SIGMAINV,
@@ -45,16 +86,10 @@ def render_meshes(
 ) -> MeshImages:
     """Render mesh b into camera b. Defaults are DIB-R's, except that every near face counts (knum=None).
 
-    background: a number, (3,) or (B,3). smooth: normals interpolated from vertices, else one per face.
+    background: a number, (3,) or (B,3). cull: see `see`. smooth: normals interpolated from vertices, else one per face.
     Raises InputError when there are not as many cameras as meshes.
     """
-    if len(cameras) != len(meshes):
-        raise InputError(
-            f"{len(meshes)} meshes need as many cameras, got {len(cameras)}: see Meshes.repeat_views."
-        )
-    uv_px, depth = cameras.project(meshes.vertices)
-    size = (cameras.height, cameras.width)
-    face = visible_faces(uv_px, depth, meshes.faces, size, cull=cull, interpolation=interpolation)
+    face, uv_px, depth = see(meshes, cameras, cull=cull, interpolation=interpolation)
     mask = soft_mask(face, uv_px, depth, meshes.faces, sigmainv=sigmainv, boxlen=boxlen, knum=knum)
     color = surface_color(face, uv_px, depth, meshes, interpolation)
     directions = None

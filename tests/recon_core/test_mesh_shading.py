@@ -186,3 +186,16 @@ def test_an_image_pulls_a_mesh_towards_it():
         optimizer.step()
         history.append(float(loss.detach()))
     assert history[-1] < 0.15 * history[0]
+
+
+def test_culling_by_normal_differs_at_the_rim_alone():
+    """A card seen from its front: its normal may point away from the camera's axis all the same."""
+    vertices = torch.tensor([[[0.5, 0.2, -0.2], [0.5, -0.4, -0.2], [0.5, 0.2, 0.2]]], dtype=torch.float64)
+    card = Meshes(vertices, torch.tensor([[0, 1, 2]]))  # faces -X, towards the axis
+    front = cameras_at([0.0], 96)
+    shown = [int((render_meshes(card, front, cull=cull).face >= 0).sum()) for cull in (True, "normal", False)]
+    assert shown[0] == shown[2] > 20
+    tilted = card.with_vertices(vertices + torch.tensor([[[0.03, 0, 0], [0, 0, 0], [0.03, 0, 0]]]).double())
+    by_image, by_normal = (render_meshes(tilted, front, cull=cull).face for cull in (True, "normal"))
+    assert int((by_image >= 0).sum()) > 20
+    assert int((by_normal >= 0).sum()) == 0

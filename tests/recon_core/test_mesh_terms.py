@@ -83,6 +83,8 @@ def test_options_and_their_limits(generator):
     shape = prediction(generator)
     seen = views(generator, shape)
     assert MeshMask(views=1, knum=30).evaluate(shape, seen, 0.0).shape == (2, 1)
+    normal, winding = (MeshMask(cull=cull).evaluate(shape, seen, 0.0) for cull in ("normal", True))
+    torch.testing.assert_close(normal, winding, atol=0.01, rtol=0)
     for wrong in ({"sigmainv": 0}, {"knum": 0}, {"loss": "dice"}, {"sigma": 1}):
         with pytest.raises(ValidationError):
             MeshMask(**wrong)

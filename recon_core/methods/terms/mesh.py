@@ -22,7 +22,7 @@ from ...losses.mesh import (
 )
 from ...losses.silhouette import silhouette_loss
 from ...models.mesh_decoder import MeshPrediction
-from ...renderers.mesh import visible_faces
+from ...renderers.mesh_images import see
 from ...renderers.mesh_shading import SphericalHarmonics, normal_image, shade, surface_color
 from ...renderers.mesh_soft import SIGMAINV, soft_mask
 from .base import Positive, TermConfig, Views, pick_views
@@ -31,8 +31,8 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class _MeshTerm(TermConfig):
-    cull: bool = True
-    """Whether faces that show their back are left out."""
+    cull: bool | Literal["normal"] = True
+    """Whether faces that show their back are left out, or, as in the released code, those whose normal points away."""
     views: Annotated[int, Field(ge=1)] | None = None
     """Views per object and step that this term looks at; all if not given."""
 
@@ -58,11 +58,8 @@ class MeshMask(_MeshTerm):
         """Soft masks (B,V,H,W)."""
         batch, count, height, width = views.shape
         meshes = shape.meshes.repeat_views(count)
-        uv_px, depth = views.cameras.project(meshes.vertices)
-        face = visible_faces(uv_px, depth, meshes.faces, (height, width), cull=self.cull)
-        mask = soft_mask(
-            face, uv_px, depth, meshes.faces, sigmainv=self.sigmainv, boxlen=self.boxlen, knum=self.knum
-        )
+        seen = see(meshes, views.cameras, cull=self.cull)
+        mask = soft_mask(*seen, meshes.faces, sigmainv=self.sigmainv, boxlen=self.boxlen, knum=self.knum)
         return mask.view(batch, count, height, width)
 
     def evaluate(self, shape: MeshPrediction, views: Views, progress: float) -> torch.Tensor:
@@ -89,12 +86,11 @@ class MeshColor(_MeshTerm):
         meshes = shape.meshes.repeat_views(count)
         if not self.move_vertices:
             meshes = meshes.with_vertices(meshes.vertices.detach())
-        uv_px, depth = views.cameras.project(meshes.vertices)
         mode = self.interpolation
-        face = visible_faces(uv_px, depth, meshes.faces, (height, width), cull=self.cull, interpolation=mode)
-        color = surface_color(face, uv_px, depth, meshes, mode)
+        seen = see(meshes, views.cameras, cull=self.cull, interpolation=mode)
+        color = surface_color(*seen, meshes, mode)
         if shape.light is not None:
-            normals = normal_image(face, uv_px, depth, meshes, interpolation=mode)
+            normals = normal_image(*seen, meshes, interpolation=mode)
             color = shade(color, normals, SphericalHarmonics(shape.light.repeat_interleave(count, 0)))
         return color.view(batch, count, height, width, 3)
 
