@@ -90,7 +90,7 @@ class ProtocolBoard:
             for one in metrics
         ]
         if self.protocol.pose:
-            accuracy, median = pose_names(self.protocol)
+            accuracy, median = pose_names(self.protocol, self.pose_is_learnt)
             rows.append({"name": accuracy, "lower_is_better": False, "digits": 3})
             rows.append({"name": median, "lower_is_better": True, "digits": 1})
         return {
@@ -113,7 +113,7 @@ class ProtocolBoard:
         if self.protocol.pose:
             errors = self.errors_deg.get(method, [])
             summary = pose_summary(torch.cat(errors) if errors else torch.empty(0))
-            values |= dict(zip(pose_names(self.protocol), summary))
+            values |= dict(zip(pose_names(self.protocol, self.pose_is_learnt), summary))
         return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
     def _mean(self, method: str, metric: ProtocolMetric) -> float:

@@ -204,9 +204,7 @@ def _other_metrics(protocol: Protocol, views: Views, end: str, end_emd: str) -> 
     return metrics
 
 
-def pose_names(protocol: Protocol) -> tuple[str, str]:
+def pose_names(protocol: Protocol, pose_is_learnt: bool = True) -> tuple[str, str]:
     """Full names of the pose accuracy and the median error of a protocol that has them."""
-    return (
-        f"pose_accuracy_below30deg_all-views_{_turned(protocol)}",
-        f"pose_median-upper_deg_all-views_{_turned(protocol)}",
-    )
+    end = f"_{_turned(protocol)}" if pose_is_learnt else ""
+    return f"pose_accuracy_below30deg_all-views{end}", f"pose_median-upper_deg_all-views{end}"

@@ -212,6 +212,15 @@ def test_a_trained_run_is_evaluated_from_the_command_line(data, tmp_path) -> Non
     assert json.loads((run / "canonical.json").read_text())["steps"] == 2
     assert (run / "evaluation" / "test" / "report.html").stat().st_size > 10_000
     as_json = runner.invoke(
-        app, ["eval", str(run), "--data", str(data), "--json", "--no-report", "--out", str(tmp_path / "o")]
+        app,
+        ["eval", str(run), "--data", str(data), "--json", "--no-report", "--out", str(tmp_path / "o")]
+        + ["--protocol", "dibr", "--protocol", "dpc"],
     )
-    assert json.loads(as_json.stdout)["views_per_object"] == 5
+    printed = json.loads(as_json.stdout)
+    assert printed["views_per_object"] == 5
+    assert list(printed["protocols"]) == ["dibr", "dpc"]
+    headline = printed["protocols"]["dibr"]["metrics"][0]["name"]
+    assert headline.startswith(
+        "chamfer_euclidean_half-sum_x100_one-view_mean-of-categories_longest1_N64_M2500"
+    )
+    assert printed["protocols"]["dibr"]["methods"]["model"][headline] > 0
