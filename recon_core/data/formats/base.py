@@ -153,11 +153,6 @@ def square_cameras(matrices: torch.Tensor, focal_widths: float, size: int) -> Ca
     return Cameras(matrices, focal, focal, half, half, size, size)
 
 
-def take(cameras: Cameras, count: int) -> Cameras:
-    """The first cameras."""
-    return cameras[:count]
-
-
 def centred(cameras: Cameras, left: int, top: int, side: int) -> Cameras:
     """Cameras of images that were padded to `side` squared, by `left` and `top` pixels."""
     return replace(cameras, cx=cameras.cx + left, cy=cameras.cy + top, width=side, height=side)

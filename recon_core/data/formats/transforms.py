@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...cameras import Cameras, from_transforms
+from ...cameras import Cameras, from_transforms, rigid_from_similarity
 from ...errors import DatasetError, InputError
 from ...io.images import read_grey16
 from .base import (
@@ -21,7 +21,6 @@ from .base import (
     ImportOptions,
     read_mask,
     read_rgba,
-    take,
     view_count,
 )
 from .distortion import LensDistortion, undistorted
@@ -63,7 +62,8 @@ def _load(scene: Path, options: ImportOptions) -> ImportedObject:
         cameras = from_transforms(_with_intrinsics({**document, "frames": frames}, width, height, path))
     except InputError as error:
         raise DatasetError(f"{path}: {error}") from error
-    cameras = take(_fitted(cameras, width, height, path), len(frames))
+    _check_rigid(cameras, path)
+    cameras = _fitted(cameras, width, height, path)
     step = _depth_step(document)
     return ImportedObject(
         len(frames),
@@ -105,6 +105,8 @@ def _with_intrinsics(document: dict[str, Any], width: int, height: int, path: Pa
     filled = {"w": width, "h": height, **document}
     try:
         w, h = float(filled["w"]), float(filled["h"])
+        if not (0 < w < 1e6 and 0 < h < 1e6):
+            raise ValueError(f"{w:g} x {h:g} pixels")
         shared = {"cx": w / 2, "cy": h / 2}
         if "camera_angle_x" in document:
             shared["fl_x"] = w / 2 / math.tan(float(document["camera_angle_x"]) / 2)
@@ -120,6 +122,15 @@ def _with_intrinsics(document: dict[str, Any], width: int, height: int, path: Pa
     if any(frame.get("w", w) != w or frame.get("h", h) != h for frame in document["frames"]):
         raise DatasetError(f"{path}: frames of different sizes are not supported.")
     return {**shared, **filled}
+
+
+def _check_rigid(cameras: Cameras, path: Path) -> None:
+    try:
+        rigid = rigid_from_similarity(cameras.world_to_cam)
+    except InputError as error:
+        raise DatasetError(f"{path}: {error}") from error
+    if (rigid - cameras.world_to_cam).abs()[:, :3, :3].max() > 1e-3:
+        raise DatasetError(f"{path}: a transform_matrix is not rigid; it holds a scale.")
 
 
 def _fitted(cameras: Cameras, width: int, height: int, path: Path) -> Cameras:

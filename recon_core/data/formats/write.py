@@ -65,7 +65,7 @@ def run_import(kind: str, entries: Iterator[Entry], info: FormatInfo, options: I
     """
     if not (info.accepts_file and options.source.is_file()):
         require_folder(options.source)
-    index = DatasetIndex.open(options.target, kind, normalisation(options, info))
+    index = DatasetIndex.open(options.target, _settings(kind, info, options))
     result, seen, total = ImportResult(), set(), None
     entries = islice(entries, options.limit or None)
     if info.countable:
@@ -80,6 +80,18 @@ def run_import(kind: str, entries: Iterator[Entry], info: FormatInfo, options: I
     if not seen:
         raise DatasetError(f"{options.source} holds no objects of the format {kind}.")
     return result
+
+
+def _settings(kind: str, info: FormatInfo, options: ImportOptions) -> dict[str, Any]:
+    """What all objects of a dataset must have in common; it goes under "render" in dataset.json."""
+    return {
+        "imported": kind,
+        "normalise": "none" if normalisation(options, info) == "source" else "bbox",
+        "source_axes": [options.up or info.up, options.front or info.front],
+        "resized": options.size,
+        "first_views": options.views,
+        "keep_frame": options.keep_frame,
+    }
 
 
 def _import_one(
@@ -130,15 +142,14 @@ class DatasetIndex:
         self.splits: dict[str, str | None] = {}
 
     @staticmethod
-    def open(root: Path, kind: str, normalise: str) -> "DatasetIndex":
+    def open(root: Path, settings: dict[str, Any]) -> "DatasetIndex":
         """Start a dataset or go on with one; raises DatasetError when it was made in another way."""
-        settings = {"imported": kind, "normalise": "none" if normalise == "source" else "bbox"}
         path = root / "dataset.json"
         if not path.is_file():
             others = [one.name for one in os.scandir(root) if one.name != SKIPPED] if root.is_dir() else []
             if root.is_file() or others:
                 raise DatasetError(f"{root} is not empty and no dataset. Choose a new folder.")
-            generator = f"recon import {kind} {__version__}"
+            generator = f"recon import {settings['imported']} {__version__}"
             document = {"version": 1, "categories": [], "parts": {}, "palette": [], "render": settings}
             return DatasetIndex(root, document | {"seed": 0, "generator": generator})
         try:

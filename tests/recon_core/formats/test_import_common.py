@@ -77,6 +77,18 @@ def test_categories_gather_in_one_dataset(tmp_path: Path) -> None:
     result = recon("import", "dpc", cars, tmp_path / "out", "--normalise", "points")
     assert "was made in another way" in str(result.exception)
     assert "was made in another way" in str(recon("import", "images", cars, tmp_path / "out").exception)
+    result = recon("import", "dpc", cars, tmp_path / "out", "--size", 32)
+    assert "'resized': 0" in str(result.exception)
+
+
+def test_any_folder_of_the_tree_may_be_given(tmp_path: Path) -> None:
+    """The whole, the renders, or one class; what stands beside is found where it can be."""
+    source = write_dpc(tmp_path / "data", MODELS[:1])
+    for number, folder in enumerate((source, source / "renders", source / "renders" / foreign.CHAIR)):
+        run_import("dpc", folder, tmp_path / str(number))
+        dataset = Dataset.open(tmp_path / str(number))
+        assert dataset.objects() == ["chair/model_a"]
+        assert (dataset.folder("chair/model_a") / "points.ply").is_file() == (number < 2)
 
 
 def test_points_may_set_the_scale(tmp_path: Path) -> None:

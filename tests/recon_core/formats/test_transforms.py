@@ -10,10 +10,17 @@ import numpy as np
 import pytest
 from formats import foreign
 from formats.proof import ious_of, run_import
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from tiny_dataset import make_tiny_dataset
 
 from recon_core.data.dataset import Dataset
+from recon_core.data.formats import transforms
+from recon_core.data.formats.base import ImportOptions
+from recon_core.data.formats.frame import object_from_source
+from recon_core.data.formats.object_folder import write_object
+from recon_core.errors import DatasetError
 
 # The scene stands somewhere, at some size; +Z is up, and the object faces +X there.
 CENTER, SCALE = np.array([0.7, -1.2, 0.4]), 3.0
@@ -236,6 +243,8 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "zero size": (edit(lambda document: document.update(w=0)), "above 0"),
     "aspect": (edit(lambda document: document.update(h=WIDTH)), "its images have 96x64"),
     "pose": (in_frame(transform_matrix=[[1, 0], [0, 1]]), "no usable cameras"),
+    "pose with a scale": (in_frame(transform_matrix=np.diag([2.0, 2, 2, 1]).tolist()), "it holds a scale"),
+    "endless image": (edit(lambda document: document.update(w=1e400)), "inf x 64 pixels"),
     "pose is text": (in_frame(transform_matrix="identity"), "no usable cameras"),
     "opaque": (
         lambda root: foreign.save(root / "images/001.png", np.full((HEIGHT, WIDTH, 3), 9, np.uint8)),
@@ -262,3 +271,46 @@ def test_parallel_cameras_need_a_scale(source: Path, tmp_path: Path) -> None:
     """One view says nothing about distance."""
     result = run_import("transforms", source, tmp_path / "out", "--views", 1, status=1)
     assert "Give --center and --scale" in result.output
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.text(max_size=5),
+    st.lists(st.floats(-2, 2), max_size=3),
+    st.just({}),
+)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_mutated_documents_are_dataset_errors(pristine: Path, tmp_path: Path, data) -> None:
+    """Any value in any place of the document: a scene or a DatasetError."""
+    target = tmp_path / "toy"
+    if not target.exists():
+        shutil.copytree(pristine, target)
+    document = json.loads((pristine / "transforms.json").read_text())
+    document["frames"] = document["frames"][:2]
+    keys = ["camera_model", "fl_x", "fl_y", "cx", "cy", "w", "h", "k1", "p2", "camera_angle_x", "frames"]
+    keys += ["integer_depth_scale", "is_fisheye"]
+    for _ in range(data.draw(st.integers(1, 2))):
+        where = document if data.draw(st.booleans()) or not document.get("frames") else document["frames"]
+        if where is document:
+            where[data.draw(st.sampled_from(keys))] = data.draw(VALUES)
+        elif isinstance(where, list) and isinstance(where[0], dict):
+            key = data.draw(
+                st.sampled_from(["file_path", "mask_path", "transform_matrix", "fl_x", "w", "k1", "recon"])
+            )
+            where[0][key] = data.draw(VALUES)
+    (target / "transforms.json").write_text(json.dumps(document))
+    options = ImportOptions(target, tmp_path / "out")
+    for entry in transforms.entries(options):
+        try:
+            found = entry.load()
+            matrix = object_from_source(options, transforms.INFO, found)
+            shutil.rmtree(tmp_path / "out", ignore_errors=True)
+            write_object(tmp_path / "out", entry, found, matrix)
+        except DatasetError:
+            pass
