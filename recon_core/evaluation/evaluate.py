@@ -110,6 +110,7 @@ def evaluate_run(
     protocols: names of evaluation/protocols.py to score by besides. out: by default <run>/evaluation/<split>.
     Raises ReconErrors for runs and data that cannot be used.
     """
+    find_protocols(protocols)  # a misspelt name is refused before anything is loaded
     from ..methods.run import load_run
 
     loaded = load_run(run_dir, device)

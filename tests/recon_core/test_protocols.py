@@ -11,6 +11,7 @@ import torch
 from fake_predictor import FakePredictor
 from scipy.spatial.transform import Rotation
 from tiny_dataset import make_tiny_dataset
+from typer.testing import CliRunner
 
 from recon_core.cameras import pinhole
 from recon_core.cli import app
@@ -352,10 +353,7 @@ def test_turns_are_the_right_way_round(turns, category) -> None:
         assert found[method][median] == pytest.approx(0, abs=1e-4)
 
 
-def test_the_command_line_names_protocols(data, tmp_path) -> None:
-    from typer.testing import CliRunner
-
-    with pytest.raises(ConfigError, match="Did you mean dibr"):
-        evaluate_predictor(FakePredictor(data), data, protocols=["dibrr"])
-    shown = CliRunner().invoke(app, ["eval", "--help"], env={"COLUMNS": "200"})
-    assert "--protocol" in shown.output
+def test_the_command_line_refuses_unknown_names_before_it_loads_anything(tmp_path) -> None:
+    result = CliRunner().invoke(app, ["eval", str(tmp_path / "none"), "--protocol", "dibrr"])
+    assert isinstance(result.exception, ConfigError)
+    assert "Did you mean dibr" in str(result.exception)
