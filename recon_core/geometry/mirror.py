@@ -27,13 +27,17 @@ def find_mirror(rotations: torch.Tensor, flipped: torch.Tensor, iterations: int 
     return _nearest_reflection(mean)
 
 
-def second_opinion(rotations: torch.Tensor, flipped: torch.Tensor, mirror: torch.Tensor) -> torch.Tensor:
-    """The rotations (B,3,3) between those of images and those of the flipped images, mirrored back."""
-    other = camera_flip(rotations) @ flipped @ mirror
-    middle = torch.from_numpy(nearest_rotation((rotations + other).double().cpu().numpy())).to(rotations)
-    # Opposite opinions have no middle: the first then stands.
-    agree = (rotations * other).sum((1, 2)) > 0  # less than about 120 degrees apart
-    return torch.where(agree[:, None, None], middle, rotations)
+def mirrored_back(flipped: torch.Tensor, mirror: torch.Tensor) -> torch.Tensor:
+    """Poses (...,3,3) of the images themselves, from those of the flipped images and S."""
+    return camera_flip(flipped) @ flipped @ mirror
+
+
+def between_opinions(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """The rotations (B,3,3) halfway between two opinions; the first, where they oppose each other."""
+    middle = torch.from_numpy(nearest_rotation((first + second).double().cpu().numpy())).to(first)
+    # Opposite opinions have no middle.
+    agree = (first * second).sum((1, 2)) > 0  # less than about 120 degrees apart
+    return torch.where(agree[:, None, None], middle, first)
 
 
 def _nearest_reflection(matrix: torch.Tensor) -> torch.Tensor:

@@ -5,10 +5,16 @@ A student that was taught several answers for like images (a stool from any side
 them; the hypotheses it was distilled from do not average. So the predicted points are rendered from all of them and
 compared with the input's own mask, which is known at test time too. Masks alone cannot tell front from back, the
 student can: losses grow with the distance from its pose.
+
+The mirror image of the input is a second look (geometry/mirror.py): it gives hypotheses, a student's opinion and a
+cloud of its own, and every hypothesis is judged by both clouds and by the distance from both opinions.
 """
+
+from dataclasses import dataclass, replace
 
 import torch
 
+from ..geometry.mirror import mirrored_back
 from ..losses.silhouette import silhouette_loss
 from ..models.pose import rotation_distance
 from ..pointcloud import Points
@@ -23,27 +29,44 @@ _SIZE = 32
 _LENS_WIDTHS = 1.875
 
 
+@dataclass
+class Look:
+    """What the network said about one look at an object, in the frame of the original image."""
+
+    points: Points  # (B, N, ...)
+    student: torch.Tensor  # (B, 3, 3) canonical to camera
+    hypotheses: torch.Tensor  # (B, K, 3, 3)
+
+
+def mirror_look(flipped: Look, mirror: torch.Tensor) -> Look:
+    """A look at the flipped image, brought back by the canonical frame's reflection S (3,3)."""
+    points = replace(flipped.points, xyz=flipped.points.xyz @ mirror.T)
+    return Look(points, mirrored_back(flipped.student, mirror), mirrored_back(flipped.hypotheses, mirror))
+
+
 def choose_pose(
-    student: torch.Tensor,
-    hypotheses: torch.Tensor,
-    points: Points,
+    between: torch.Tensor,
+    looks: list[Look],
     coverage: torch.Tensor,
     margin: float,
     distance: float,
     loyalty: float,
 ) -> torch.Tensor:
-    """The best of the student's rotation (B,3,3) and the hypotheses' (B,K,3,3), canonical to camera.
+    """The best rotation (B,3,3), canonical to camera, of all hypotheses, the students' and the one between these.
 
     coverage (B,S,S): the input's mask in its crop, whose side is `margin` times the larger side of the mask's box.
     distance: of the camera, in object units. loyalty: by how much, as a share of its loss, a pose half a turn from the
-    student's must fit better.
+    students' must fit better.
     """
-    candidates = torch.cat((student[:, None], hypotheses), 1)  # (B, 1+K, 3, 3)
+    own = [torch.cat((look.student[:, None], look.hypotheses), 1) for look in looks]
+    candidates = torch.cat((between[:, None], *own), 1)  # (B, C, 3, 3)
     target = torch.nn.functional.avg_pool2d(coverage[:, None], max(coverage.shape[-1] // _SIZE, 1))
-    rendered = crop_masks(points, candidates, target.shape[-1], margin, distance)
-    losses = silhouette_loss(rendered, target.expand_as(rendered), "bce")  # (B, 1+K)
-    away = rotation_distance(student[:, None], candidates)  # 1 for a half turn
-    best = (losses * (1 + loyalty * away)).argmin(1)
+    scores = torch.zeros_like(candidates[..., 0, 0])
+    for look in looks:
+        rendered = crop_masks(look.points, candidates, target.shape[-1], margin, distance)
+        scores += silhouette_loss(rendered, target.expand_as(rendered), "bce")
+    away = sum(rotation_distance(look.student[:, None], candidates) for look in looks)  # 1 each for a half turn
+    best = (scores * (1 + loyalty * away / len(looks))).argmin(1)
     return candidates[torch.arange(len(best), device=best.device), best]
 
 

@@ -11,22 +11,28 @@ import yaml
 
 from ..data.augment import compose_input
 from ..errors import CheckpointError, InputError
-from ..geometry.mirror import second_opinion
+from ..geometry.mirror import between_opinions
 from ..geometry.solid import solid_points
 from ..io.weights import read_json
+from ..mesh import Meshes
+from ..models.surface import as_points, join_meshes
 from ..pointcloud import Points
 from ..training.checkpoints import latest_checkpoint, load_weights
 from .network import Network
-from .pose_choice import choose_pose
+from .pose_choice import Look, choose_pose, mirror_look
 from .recipe import EnsemblePose, KnownPose, Recipe, validate_recipe
 
 
 @dataclass
 class Prediction:
-    """Points (B,N,...) in the model's canonical frame and rotations (B,3,3) canonical to camera, where learnt."""
+    """Points (B,N,...) in the model's canonical frame and rotations (B,3,3) canonical to camera, where learnt.
+
+    A model of meshes gives them too; its points are samples of their surface.
+    """
 
     points: Points
     rotation: torch.Tensor | None
+    meshes: Meshes | None = None
 
 
 @dataclass
@@ -68,38 +74,33 @@ class LoadedRun:
                 f"predict expects uint8 crops (B,{size},{size},4), got {rgba_crops.dtype} {rgba_crops.shape}."
             )
         chunks = [self._predict(rgba_crops[i : i + batch]) for i in range(0, len(rgba_crops), batch)]
-        fields = zip(*((c.xyz, c.opacity, c.color, c.part_logits) for c, _ in chunks))
-        joined: list[Any] = [None if values[0] is None else torch.cat(values) for values in fields]
-        points = Points(*joined)
-        if chunks[0][1] is None:
-            return Prediction(points, None)
-        return Prediction(points, torch.cat([rotation for _, rotation in chunks if rotation is not None]))
+        points = _join_points([chunk.points for chunk in chunks])
+        rotations = [chunk.rotation for chunk in chunks if chunk.rotation is not None]
+        meshes = [chunk.meshes for chunk in chunks if chunk.meshes is not None]
+        rotation = torch.cat(rotations) if rotations else None
+        return Prediction(points, rotation, join_meshes(meshes) if meshes else None)
 
-    def _predict(self, crops: np.ndarray) -> tuple[Points, torch.Tensor | None]:
+    def _predict(self, crops: np.ndarray) -> Prediction:
         pixels = torch.from_numpy(np.array(crops)).to(self.device).permute(0, 3, 1, 2)
         images = compose_input(pixels.float() / 255)
+        if self.network.pose is None:
+            return solid_points(self.network(images)[0]), None
+        looks = [self._look(images)]
+        if self.card.get("mirror") is not None:
+            mirror = torch.tensor(self.card["mirror"]).to(images)
+            looks.append(mirror_look(self._look(images.flip(-1)), mirror))
+        between = looks[0].student if len(looks) == 1 else between_opinions(looks[0].student, looks[1].student)
+        pose = self.config.pose
+        if isinstance(pose, EnsemblePose) and pose.test_time == "fit":
+            between = choose_pose(between, looks, images[:, 3], self.margin, pose.distance, pose.test_loyalty)
+        return looks[0].points, between
+
+    def _look(self, images: torch.Tensor) -> Look:
+        """What the network says about images (B,4,S,S)."""
+        assert self.network.pose is not None
         features = self.network.encoder(images)
         points = solid_points(self.network.decode(features, images))
-        if self.network.pose is None:
-            return points, None
-        rotation = self.network.pose(features)
-        if self.card.get("mirror") is not None:
-            flipped = self.network.pose(self.network.encoder(images.flip(-1)))
-            rotation = second_opinion(rotation, flipped, torch.tensor(self.card["mirror"]).to(rotation))
-        return points, self._chosen(features, rotation, points, images[:, 3])
-
-    def _chosen(
-        self, features: torch.Tensor, student: torch.Tensor, points: Points, coverage: torch.Tensor
-    ) -> torch.Tensor:
-        """The rotation (B,3,3) used at test time."""
-        pose = self.config.pose
-        if not isinstance(pose, EnsemblePose) or pose.test_time == "student":
-            return student
-        assert self.network.pose is not None
-        hypotheses = self.network.pose.hypotheses(features)
-        return choose_pose(
-            student, hypotheses, points, coverage, self.margin, pose.distance, pose.test_loyalty
-        )
+        return Look(points, self.network.pose(features), self.network.pose.hypotheses(features))
 
 
 def load_run(run: str | Path, device: str = "auto") -> LoadedRun:
@@ -110,9 +111,15 @@ def load_run(run: str | Path, device: str = "auto") -> LoadedRun:
     recipe = read_run_recipe(folder)
     card = read_json(checkpoint / "card.json")
     target = pick_device(device)
-    network = Network(recipe.model, len(card.get("parts", [])), recipe.pose.hypotheses, recipe.pose.rotation)
+    network = recipe.network(len(card.get("parts", [])))
     load_weights(network, checkpoint)
     return LoadedRun(network.to(target).eval(), recipe, card, target, folder)
+
+
+def _join_points(parts: list[Points]) -> Points:
+    fields = zip(*((c.xyz, c.opacity, c.color, c.part_logits, c.occupancy_scale) for c in parts))
+    joined: list[Any] = [None if values[0] is None else torch.cat(values) for values in fields]
+    return Points(*joined)
 
 
 def read_run_recipe(folder: Path) -> Recipe:

@@ -4,7 +4,7 @@
 import torch
 
 from recon_core.cameras import quaternion_to_matrix, random_rotations, rotation_angle_deg
-from recon_core.geometry.mirror import camera_flip, find_mirror, second_opinion
+from recon_core.geometry.mirror import between_opinions, camera_flip, find_mirror, mirrored_back
 
 
 def reflection(azimuth_deg: float) -> torch.Tensor:
@@ -40,10 +40,10 @@ def test_second_opinion_halves_the_variance_and_keeps_the_first_when_they_oppose
     truth, plane = random_rotations(300, generator), reflection(-60.0)
     first = noise(300, 10, generator) @ truth
     flipped = noise(300, 10, generator) @ camera_flip(truth) @ truth @ plane
-    both = second_opinion(first, flipped, plane)
+    both = between_opinions(first, mirrored_back(flipped, plane))
     alone, together = rotation_angle_deg(first, truth), rotation_angle_deg(both, truth)
     assert float(together.mean()) < 0.8 * float(alone.mean())
     half_turn = torch.diag(torch.tensor([-1.0, -1.0, 1.0])).double()
     opposed = camera_flip(truth) @ (truth @ half_turn) @ plane
-    torch.testing.assert_close(second_opinion(truth, opposed, plane), truth)
-    torch.testing.assert_close(second_opinion(truth, camera_flip(truth) @ truth @ plane, plane), truth)
+    torch.testing.assert_close(between_opinions(truth, mirrored_back(opposed, plane)), truth)
+    torch.testing.assert_close(between_opinions(truth, mirrored_back(camera_flip(truth) @ truth @ plane, plane)), truth)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """At test time the hypothesis that fits the input's mask is believed, unless the student is nearly as good."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from recon_core.cameras import orbit, pinhole, rotation_about_z, rotation_angle_deg
-from recon_core.methods.pose_choice import choose_pose, crop_masks
+from recon_core.methods.pose_choice import Look, choose_pose, crop_masks, mirror_look
 from recon_core.pointcloud import Points
 from recon_core.renderers.splat import optical_depth, splat_mask
 
@@ -31,7 +33,7 @@ def test_best_fitting_hypothesis_wins(generator):
     for truth in range(4):
         coverage = crop_masks(points, views[None, truth : truth + 1], 64, 1.15, 2.0)[:, 0]
         student = poses(float(truth) * 7 + 100)
-        chosen = choose_pose(student, views[None], points, coverage, 1.15, 2.0, loyalty=0.1)
+        chosen = choose_pose(student, [Look(points, student, views[None])], coverage, 1.15, 2.0, loyalty=0.1)
         torch.testing.assert_close(chosen[0], views[truth])
 
 
@@ -41,8 +43,27 @@ def test_loyalty_decides_between_like_fits(generator):
     truth, turned = poses(40.0), poses(220.0)
     coverage = crop_masks(bar, turned[None], 64, 1.15, 2.0)[:, 0]
     student = rotation_near(truth)
-    chosen = choose_pose(student, torch.cat((turned, truth))[None], bar, coverage, 1.15, 2.0, loyalty=1.0)
+    look = Look(bar, student, torch.cat((turned, truth))[None])
+    chosen = choose_pose(student, [look], coverage, 1.15, 2.0, loyalty=1.0)
     assert float(rotation_angle_deg(chosen[0], truth[0])) < 10
+
+
+def test_mirrored_look_has_the_answer(generator):
+    """Only the look at the flipped image holds the right pose; it is found and brought back."""
+    points, views = Points(ell(generator)), poses(30.0, 75.0, 140.0)
+    plane = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
+    truth = poses(260.0)
+    coverage = crop_masks(points, truth[None], 64, 1.15, 2.0)[:, 0]
+    flipped_points = replace(points, xyz=points.xyz @ plane)
+    flipped = plane @ truth @ plane  # camera x and the object's plane of symmetry both turn over
+    back = mirror_look(Look(flipped_points, flipped, flipped[:, None]), plane)
+    torch.testing.assert_close(back.points.xyz, points.xyz)
+    torch.testing.assert_close(back.student, truth)
+    student = poses(200.0)
+    chosen = choose_pose(
+        student, [Look(points, student, views[None]), back], coverage, 1.15, 2.0, loyalty=0.1
+    )
+    torch.testing.assert_close(chosen, truth)
 
 
 def rotation_near(rotation: torch.Tensor) -> torch.Tensor:
@@ -70,4 +91,5 @@ def test_one_point_and_no_opacity_give_finite_masks():
     """Nothing divides by the size of a cloud that has none."""
     points = Points(torch.zeros(2, 1, 3), opacity=torch.zeros(2, 1))
     masks = crop_masks(points, poses(0.0, 90.0)[None].expand(2, -1, -1, -1), 32, 1.15, 2.0)
-    assert masks.shape == (2, 2, 32, 32) and bool(torch.isfinite(masks).all())
+    assert masks.shape == (2, 2, 32, 32)
+    assert bool(torch.isfinite(masks).all())
