@@ -2,7 +2,7 @@
 """The verbs of `recon` that exchange data sets with others: import, export-dataset. Parse, call, print."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -65,24 +65,12 @@ def import_dataset(
     DST/skipped.jsonl.
     """
     from .data.formats import import_dataset as run
-    from .data.formats.options import checked_options
+    from .data.formats.base import ImportOptions, Normalise
 
-    options = checked_options(
-        source,
-        target,
-        category,
-        limit,
-        views,
-        size,
-        up,
-        front,
-        normalise,
-        center,
-        scale,
-        keep_frame,
-        dry_run,
-        quiet,
-    )
+    options = ImportOptions(
+        source.resolve(), target, category, limit, views, size, up, front, cast(Normalise | None, normalise),
+        center, scale, keep_frame, dry_run, quiet,
+    )  # fmt: skip
     result = run(kind, options)
     typer.echo(f"{target}: {result}")
     raise typer.Exit(result.exit_status)

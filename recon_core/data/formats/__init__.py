@@ -27,11 +27,14 @@ FORMATS = {
 
 
 def import_dataset(kind: str, options: "ImportOptions") -> "ImportResult":
-    """Import a data set of a format into a native folder; raises InputError for a format that is not known."""
+    """Import a data set of a format into a native folder; raises InputError for an unknown format or bad options."""
+    from .option_checks import check_options
+
     if kind not in FORMATS:
         near = get_close_matches(kind, FORMATS, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
         raise InputError(f"There is no format {kind!r}; there are {', '.join(FORMATS)}.{hint}")
+    check_options(options)
     if kind == "shapenet-part":
         from .attach_labels import attach_labels
         from .paths import require_folder

@@ -34,6 +34,7 @@ BAD_OPTIONS = {
     "up alone": (("dpc", "--up", "Y"), "--up and --front together"),
     "same axis": (("dpc", "--up", "Y", "--front", "-Y"), "same axis"),
     "centre alone": (("dpc", "--center", "1", "2", "3"), "--center and --scale together"),
+    "no scale": (("dpc", "--center", "1", "2", "3", "--scale", "inf"), "must be finite"),
     "infinite": (("dpc", "--center", "1", "2", "inf", "--scale", "1"), "must be finite"),
     "category": (("dpc", "--category", "../x"), "cannot be the name of a folder"),
 }
