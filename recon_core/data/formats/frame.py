@@ -2,7 +2,6 @@
 """From a source's frame to the object frame: axes, then centre and scale."""
 
 import numpy as np
-import torch
 
 from ...cameras import Cameras, camera_to_world, object_from_axes
 from ...errors import DatasetError
@@ -55,44 +54,46 @@ def sphere_of_masks(found: ImportedObject, cameras: Cameras) -> tuple[np.ndarray
     """Centre (3,) and radius, source frame, of a ball around what the masks show.
 
     The centre is the point nearest (least squares) to the rays through the middles of the masks' boxes. The radius
-    is the largest distance from it, over all views, at which the mask's outline is seen: pixels from the
-    projected centre, times depth over focal length. Raises DatasetError when the rays are parallel.
+    is that of the smallest ball about it whose outline holds every mask: distance times the sine of the widest
+    angle between the centre and a mask's outline. Raises DatasetError when the rays are parallel.
     """
     pose = camera_to_world(cameras.world_to_cam).numpy()  # (V, 4, 4)
-    boxes = [_covered(found, index) for index in range(found.views)]
-    normal, target = np.zeros((3, 3)), np.zeros(3)
-    for index, (low, high) in enumerate(boxes):
-        ray = pose[index, :3, :3] @ _direction(cameras, index, (low + high) / 2)
-        across = np.eye(3) - np.outer(ray, ray)
-        normal, target = normal + across, target + across @ pose[index, :3, 3]
-    if np.linalg.cond(normal) > 1e6:
+    eyes = pose[:, :3, 3]
+    outlines = [_outline(found, index) for index in range(found.views)]  # (K, 2) each, pixels
+    middles = [(one.min(0) + one.max(0)) / 2 for one in outlines]
+    rays = [_rays(cameras, pose, index, uv_px[None])[0] for index, uv_px in enumerate(middles)]
+    across = np.array([np.eye(3) - np.outer(ray, ray) for ray in rays])  # (V, 3, 3)
+    if np.linalg.cond(across.sum(0)) > 1e6:
         raise DatasetError(
             "The cameras all look the same way, so the object's distance is not known. Give --center and --scale."
         )
-    center = np.linalg.solve(normal, target)
-    uv_px, depth = cameras.project(torch.from_numpy(center).expand(found.views, 1, 3))
-    if not (depth > 0).all():
+    center = np.linalg.solve(across.sum(0), np.einsum("vij,vj->i", across, eyes))
+    distance = np.linalg.norm(center - eyes, axis=1)
+    towards = (center - eyes) / np.maximum(distance, 1e-12)[:, None]
+    cosines = [
+        (_rays(cameras, pose, index, uv_px) @ towards[index]).min() for index, uv_px in enumerate(outlines)
+    ]
+    if not min(cosines) > 0:
         raise DatasetError(
             "The masks' common centre lies behind a camera: masks and cameras do not fit together."
         )
-    corners = [
-        np.maximum(high - uv, uv - low) for (low, high), uv in zip(boxes, uv_px[:, 0].numpy(), strict=True)
-    ]
-    reach_px = np.array([one.max() for one in corners])
-    return center, float((reach_px * depth[:, 0].numpy() / cameras.fx.numpy()).max())
+    return center, float((distance * np.sqrt(1 - np.minimum(cosines, 1.0) ** 2)).max())
 
 
-def _covered(found: ImportedObject, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest (u, v) in pixels of a view's mask."""
-    rows, columns = np.nonzero(found.load_view(index).mask >= HALF)
+def _outline(found: ImportedObject, index: int) -> np.ndarray:
+    """Positions (K,2) in pixels of the left and right ends of every row of a view's mask."""
+    covered = found.load_view(index).mask >= HALF
+    rows = np.flatnonzero(covered.any(1))
     if not len(rows):
         raise DatasetError(f"View {index}: the mask is empty: the object is not in the picture.")
-    return np.array([columns.min(), rows.min()], float), np.array([columns.max() + 1, rows.max() + 1], float)
+    left = covered[rows].argmax(1)
+    right = covered.shape[1] - covered[rows][:, ::-1].argmax(1)
+    return np.stack((np.concatenate((left, right)), np.tile(rows + 0.5, 2)), 1).astype(np.float64)
 
 
-def _direction(cameras: Cameras, index: int, uv_px: np.ndarray) -> np.ndarray:
-    """Unit ray (3,) in the camera frame through a pixel position."""
-    x = (uv_px[0] - float(cameras.cx[index])) / float(cameras.fx[index])
-    y = -(uv_px[1] - float(cameras.cy[index])) / float(cameras.fy[index])
-    ray = np.array([x, y, -1.0])
-    return ray / np.linalg.norm(ray)
+def _rays(cameras: Cameras, pose: np.ndarray, index: int, uv_px: np.ndarray) -> np.ndarray:
+    """Unit rays (K,3) in the source frame through pixel positions (K,2) of one view."""
+    x = (uv_px[:, 0] - float(cameras.cx[index])) / float(cameras.fx[index])
+    y = -(uv_px[:, 1] - float(cameras.cy[index])) / float(cameras.fy[index])
+    rays = np.stack((x, y, -np.ones_like(x)), 1) @ pose[index, :3, :3].T
+    return rays / np.linalg.norm(rays, axis=1, keepdims=True)
