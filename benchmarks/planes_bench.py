@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from dense_planes import dense_features, dense_mask
 from measure import Step, compare, describe, own_process_mb, peak_growth_mb
 
+from recon_core.bench.dense_planes import dense_features, dense_mask
 from recon_core.cameras import orbit, pinhole
 from recon_core.io.atomic import write_json
 from recon_core.renderers.feature_planes import plane_features, plane_mask

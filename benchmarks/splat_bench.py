@@ -12,9 +12,9 @@ import json
 from collections.abc import Callable
 
 import torch
-from dense_voxels import voxel_mask
 from measure import compare, describe, own_process_mb, peak_growth_mb
 
+from recon_core.bench.dense_voxels import voxel_mask
 from recon_core.cameras import orbit, pinhole
 from recon_core.renderers.splat import optical_depth, splat_mask
 

@@ -13,9 +13,9 @@ import json
 from collections.abc import Callable
 
 import torch
-from dense_dpc import dpc_projection
 from measure import compare, describe, own_process_mb, peak_growth_mb
 
+from recon_core.bench.dense_dpc import dpc_projection
 from recon_core.cameras import orbit, pinhole
 from recon_core.renderers.voxel import DPC_CLIP, Blur, dpc_frustum, voxel_mask, voxel_render
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from . import __version__, cli_data, cli_import
+from . import __version__, cli_bench, cli_data, cli_import, cli_leaderboard
 from .errors import ReconError
 
 app = typer.Typer(
@@ -31,6 +31,8 @@ def _version(value: bool) -> None:
 for _verb in (cli_data.shapes, cli_data.render, cli_data.check):
     app.command()(_verb)
 cli_import.register(app)
+cli_bench.register(app)
+cli_leaderboard.register(app)
 
 
 @app.callback()

@@ -17,8 +17,12 @@ def dense_mesh(
     values: torch.Tensor,
     size: int,
     reach: float,
+    soft: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Soft mask (S,S) and values (S,S,C) of one view: uv_px (V,2), depth (V,), faces (F,3) culled, values (V,C)."""
+    """Soft mask (S,S) and values (S,S,C) of one view: uv_px (V,2), depth (V,), faces (F,3) culled, values (V,C).
+
+    soft: False leaves the probabilities beside the faces out of the mask.
+    """
     grid = torch.arange(size, device=uv_px.device, dtype=uv_px.dtype) + 0.5
     y, x = (axis.flatten() for axis in torch.meshgrid(grid, grid, indexing="ij"))  # (S*S,), row by row
     masks, images = [], []
@@ -27,9 +31,11 @@ def dense_mesh(
         seen, chosen = face >= 0, faces[face.clamp(min=0)]
         weights = torch.stack(_weights(px, py, uv_px[chosen]), -1)  # (P, 3)
         images.append((weights[..., None] * values[chosen]).sum(1) * seen[:, None])
-        soft = checkpoint(_probability, px, py, uv_px[faces], size, reach, use_reentrant=False)
-        assert isinstance(soft, torch.Tensor)
-        masks.append(torch.where(seen, 1.0, soft))
+        beside = torch.zeros_like(px)
+        if soft:
+            beside = checkpoint(_probability, px, py, uv_px[faces], size, reach, use_reentrant=False)
+        assert isinstance(beside, torch.Tensor)
+        masks.append(torch.where(seen, 1.0, beside))
     return torch.cat(masks).view(size, size), torch.cat(images).view(size, size, -1)
 
 

@@ -30,7 +30,9 @@ def _splat(xyz_grid: torch.Tensor, grid: int) -> torch.Tensor:
     for corner in range(8):
         bits = [(corner >> axis) & 1 for axis in range(3)]
         indices.append(base + (bits[0] * grid + bits[1]) * grid + bits[2])
-        weights.append(torch.stack([share[..., a] if bits[a] else 1 - share[..., a] for a in range(3)]).prod(0))
+        weights.append(
+            torch.stack([share[..., a] if bits[a] else 1 - share[..., a] for a in range(3)]).prod(0)
+        )
     flat = xyz_grid.new_zeros(batch * grid**3)
     flat = flat.index_add(0, torch.stack(indices).flatten(), torch.stack(weights).flatten())
     return flat.view(batch, grid, grid, grid)
