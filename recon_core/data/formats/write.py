@@ -66,6 +66,8 @@ def run_import(kind: str, entries: Iterator[Entry], info: FormatInfo, options: I
     if not (info.accepts_file and options.source.is_file()):
         require_folder(options.source)
     index = DatasetIndex.open(options.target, _settings(kind, info, options))
+    if not options.dry_run:
+        _require_writable(options.target)
     result, seen, total = ImportResult(), set(), None
     entries = islice(entries, options.limit or None)
     if info.countable:
@@ -80,6 +82,17 @@ def run_import(kind: str, entries: Iterator[Entry], info: FormatInfo, options: I
     if not seen:
         raise DatasetError(f"{options.source} holds no objects of the format {kind}.")
     return result
+
+
+def _require_writable(target: Path) -> None:
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatasetError(
+            f"{target} cannot be written: {error.strerror or error}. Choose another folder."
+        ) from error
+    if not os.access(target, os.W_OK | os.X_OK):
+        raise DatasetError(f"{target} cannot be written. Choose a folder that you may write to.")
 
 
 def _settings(kind: str, info: FormatInfo, options: ImportOptions) -> dict[str, Any]:

@@ -62,6 +62,8 @@ def test_source_and_target(tmp_path: Path) -> None:
     source = write_dpc(tmp_path / "dpc", MODELS[:1])
     assert "no dataset. Choose" in str(recon("import", "dpc", source, tmp_path / "full").exception)
     assert (tmp_path / "full" / "letter.txt").read_text() == "mine"
+    blocked = tmp_path / "full" / "letter.txt" / "out"
+    assert "cannot be written" in str(recon("import", "dpc", source, blocked).exception)
 
 
 def test_categories_gather_in_one_dataset(tmp_path: Path) -> None:
