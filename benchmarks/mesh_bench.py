@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measure import compare, describe, own_process_mb, peak_growth_mb
 
 from recon_core.bench.dense_mesh import dense_mesh
+from recon_core.bench.measure import compare, describe, own_process_mb, peak_growth_mb
 from recon_core.cameras import Cameras, orbit, pinhole
 from recon_core.io.atomic import write_json
 from recon_core.mesh import icosphere
@@ -105,36 +105,37 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--views", type=int, default=8, help="views per call of the timed step")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
     if arguments.memory:
         print(json.dumps(memory_mb(128, device)))
         return
-    figures = measure(arguments.views, arguments.repeats, device)
+    found = measure(arguments, device)
     print(
         f"soft mask + {CHANNELS} features, forward + backward, 1,280 faces, {SIZE}x{SIZE}, {describe(device)}"
     )
-    print("per view: {ragged_ms:.1f} ms, dense {dense_ms:.0f} ms: {times:.0f} times".format(**figures))
-    print("128 views in one call: {memory_mb:.0f} MB beside the images and their gradients".format(**figures))
-    print("difference: " + ", ".join(f"{name} {value:.1e}" for name, value in figures["difference"].items()))
+    print(f"per view: {found['ms']:.1f} ms, dense {found['dense_ms']:.0f} ms: {found['ratio']:.0f} times")
+    print(f"128 views in one call: {found['mb_128_views']:.0f} MB beside the images and their gradients")
+    print("difference: " + ", ".join(f"{name} {value:.1e}" for name, value in found["differences"].items()))
     if arguments.json:
-        write_json(arguments.json, {"where": describe(device), "size": SIZE, "faces": 1280, **figures})
+        write_json(arguments.json, {"device": describe(device)} | found)
 
 
-def measure(views: int, repeats: int, device: torch.device) -> dict[str, Any]:
-    """All figures of the table."""
-    steps = {"ragged": ragged_step(views, device), "dense": dense_step(device)}
-    times = compare(steps, device, repeats)
-    memory = own_process_mb(__file__, ["--memory", "--device", device, "--threads", torch.get_num_threads()])
+def measure(arguments: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    """Milliseconds per view of both, memory of 128 views, differences."""
+    steps = {"ragged": ragged_step(arguments.views, device), "dense": dense_step(device)}
+    times = compare(steps, device, arguments.repeats)
+    per_view = times["ragged"] / arguments.views
+    memory = own_process_mb(__file__, ["--memory", "--device", device, "--threads", arguments.threads])
     return {
-        "ragged_ms": times["ragged"] / views * 1e3,
+        "ms": per_view * 1e3,
         "dense_ms": times["dense"] * 1e3,
-        "times": times["dense"] / times["ragged"] * views,
-        "memory_mb": memory,
-        "difference": difference(device),
+        "ratio": times["dense"] / per_view,
+        "mb_128_views": memory,
+        "differences": difference(device),
     }
 
 

@@ -13,17 +13,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from measure import Step, compare, describe, own_process_mb, peak_growth_mb
 
 from recon_core.bench.dense_planes import dense_features, dense_mask
+from recon_core.bench.measure import Step, compare, describe, own_process_mb, peak_growth_mb
 from recon_core.cameras import orbit, pinhole
 from recon_core.io.atomic import write_json
 from recon_core.renderers.feature_planes import plane_features, plane_mask
 
 SIGMA_SQ_PX, RADIUS_PX, BETA = 0.5, 1.0, 100.0
-# Calls in one turn: a step of milliseconds after one of seconds would be timed with cold caches, and a busy system
-# takes the processor away from whoever had it last.
-CALLS = {"planes": 10, "clean": 10, "dense": 1}
+FORMS = ("planes", "clean", "dense")
 
 
 class Case(NamedTuple):
@@ -100,19 +98,9 @@ def make_step(name: str, case: Case, device: torch.device) -> Step:
 
 
 def milliseconds(case: Case, device: torch.device, repeats: int) -> dict[str, float]:
-    """Median time of one call of each form, several calls to a turn."""
-
-    def turn(name: str) -> Step:
-        step = make_step(name, case, device)
-
-        def calls() -> None:
-            for _ in range(CALLS[name]):
-                step()
-
-        return calls
-
-    times = compare({name: turn(name) for name in CALLS}, device, repeats)
-    return {name: times[name] / calls * 1e3 for name, calls in CALLS.items()}
+    """Median time of one call of each form."""
+    times = compare({name: make_step(name, case, device) for name in FORMS}, device, repeats)
+    return {name: seconds * 1e3 for name, seconds in times.items()}
 
 
 def difference(case: Case, device: torch.device) -> tuple[float, float]:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from measure import Step, compare, describe, own_process_mb, peak_growth_mb, seconds
 
+from recon_core.bench.measure import Step, compare, describe, own_process_mb, peak_growth_mb, seconds
 from recon_core.cameras import orbit, pinhole
 from recon_core.io.atomic import write_json
 from recon_core.losses.match2d import mask_samples, match2d

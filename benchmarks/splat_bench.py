@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mask, forward and backward: optical-depth splatting against a dense voxel renderer, same points, one run.
 
-    python benchmarks/splat_bench.py [--device cuda] [--threads 1]
+    python benchmarks/splat_bench.py [--device cuda] [--threads 1] [--json FILE]
 
 Each pair is timed in turns, so that a busy machine slows both; medians and their ratio are printed. Memory is the
 growth of the process's peak over its state before the first call, each measured in a process of its own.
@@ -10,12 +10,14 @@ growth of the process's peak over its state before the first call, each measured
 import argparse
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from measure import compare, describe, own_process_mb, peak_growth_mb
 
 from recon_core.bench.dense_voxels import voxel_mask
+from recon_core.bench.measure import compare, describe, own_process_mb, peak_growth_mb
 from recon_core.cameras import orbit, pinhole
+from recon_core.io.atomic import write_json
 from recon_core.renderers.splat import optical_depth, splat_mask
 
 BATCH, POINTS = 16, 8000
@@ -69,6 +71,17 @@ def own_memory_mb(name: str, size: int, device: torch.device) -> float:
     return own_process_mb(__file__, ["--memory", name, "--size", size, "--device", device])
 
 
+def measure(size: int, device: torch.device, repeats: int) -> dict[str, float]:
+    """One row of the table."""
+    steps = {name: make(size, device) for name, make in STEPS.items()}
+    times = compare(steps, device, repeats if size == 64 else max(repeats // 2, 3))
+    memory = {name: own_memory_mb(name, size, device) for name in STEPS}
+    row: dict[str, float] = {"size": size, "ratio": times["voxels"] / times["splat"]}
+    row |= {f"{name}_ms": seconds * 1e3 for name, seconds in times.items()}
+    row |= {f"{name}_mb": growth for name, growth in memory.items()}
+    return row | {"memory_ratio": memory["voxels"] / max(memory["splat"], 1e-9)}
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(
@@ -77,6 +90,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--memory", choices=list(STEPS), help=argparse.SUPPRESS)
     parser.add_argument("--size", type=int, default=64, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -89,15 +103,15 @@ def main() -> None:
     print(
         f"{'size':>9} {'splat ms':>9} {'voxels ms':>10} {'times':>7} {'splat MB':>9} {'voxels MB':>10} {'share':>7}"
     )
+    rows = []
     for size in (64, 128):
-        steps = {name: make(size, device) for name, make in STEPS.items()}
-        times = compare(steps, device, arguments.repeats if size == 64 else max(arguments.repeats // 2, 3))
-        memory = {name: own_memory_mb(name, size, device) for name in STEPS}
+        rows.append(row := measure(size, device, arguments.repeats))
         print(
-            f"{size:>4}x{size:<4} {times['splat'] * 1e3:9.1f} {times['voxels'] * 1e3:10.1f} "
-            f"{times['voxels'] / times['splat']:7.1f} {memory['splat']:9.1f} {memory['voxels']:10.1f} "
-            f"{'1/' + format(memory['voxels'] / max(memory['splat'], 1e-9), '.0f'):>7}"
+            f"{size:>4}x{size:<4} {row['splat_ms']:9.1f} {row['voxels_ms']:10.1f} {row['ratio']:7.1f} "
+            f"{row['splat_mb']:9.1f} {row['voxels_mb']:10.1f} {'1/' + format(row['memory_ratio'], '.0f'):>7}"
         )
+    if arguments.json:
+        write_json(arguments.json, {"device": describe(device), "rows": rows})
 
 
 if __name__ == "__main__":

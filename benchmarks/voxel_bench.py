@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """DPC's silhouettes, forward and backward: recon_core's voxel renderer against plain convolutions, one run.
 
-    python benchmarks/voxel_bench.py [--device cuda] [--threads 1] [--grid 64] [--points 8000]
+    python benchmarks/voxel_bench.py [--device cuda] [--threads 1] [--grid 64] [--points 8000] [--json FILE]
 
 Both start from the same projected points. `mask` is what training needs: the silhouette with DPC's clip. `images` also
 gives the depth map, which the plain form always computes. Times are medians taken in turns; memory is the growth of the
-peak, each in a process of its own. The largest differences of silhouettes and gradients are printed first.
+peak, each in a process of its own; differences are those from the plain form, of gradients relative to their norm.
 """
 
 import argparse
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
-from measure import compare, describe, own_process_mb, peak_growth_mb
 
 from recon_core.bench.dense_dpc import dpc_projection
+from recon_core.bench.measure import compare, describe, own_process_mb, peak_growth_mb
 from recon_core.cameras import orbit, pinhole
+from recon_core.io.atomic import write_json
 from recon_core.renderers.voxel import DPC_CLIP, Blur, dpc_frustum, voxel_mask, voxel_render
 
 BATCH, SIGMA, TAPS = 8, 3.0, 21
@@ -77,18 +79,20 @@ def make_step(
     return step
 
 
-def report_differences(grid: int, points: int, device: torch.device) -> None:
-    """Print the largest differences from the plain form."""
+def differences(grid: int, points: int, device: torch.device) -> dict[str, dict[str, float]]:
+    """Largest difference of silhouettes from the plain form, and of gradients as a share of their norm."""
     plain = make_step("plain", grid, points, device)()
+    found = {}
     for name in ("mask", "images"):
         mask, *gradients = make_step(name, grid, points, device)()
         relative = [
             float((ours - theirs).norm() / theirs.norm()) for ours, theirs in zip(gradients, plain[1:])
         ]
-        print(
-            f"{name:>7}: silhouettes differ by {float((mask - plain[0]).abs().max()):.1e} at most, "
-            f"gradients (uv, depth, scale) by {', '.join(f'{value:.1e}' for value in relative)} of their norm"
-        )
+        found[name] = {
+            "difference": float((mask - plain[0]).abs().max()),
+            "gradient_difference": max(relative),
+        }
+    return found
 
 
 def memory_mb(name: str, grid: int, points: int, device: torch.device) -> float:
@@ -107,6 +111,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--grid", type=int, default=64)
     parser.add_argument("--points", type=int, default=8000)
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--memory", choices=list(RENDERERS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -117,15 +122,36 @@ def main() -> None:
     print(
         f"forward + backward, B={BATCH}, N={size[1]}, {size[0]}^3, {TAPS} taps, float32, {describe(device)}"
     )
-    report_differences(*size, device)
+    rows = measure(arguments, device)
+    headings = ("ms", "times faster", "MB", "share of memory", "difference", "of gradients")
+    print(f"{'':>7}" + "".join(f"{heading:>16}" for heading in headings))
+    for name, row in rows.items():
+        share = f"1/{row['memory_ratio']:.1f}"
+        print(
+            f"{name:>7}{row['ms']:16.1f}{row['ratio']:16.1f}{row['mb']:16.1f}{share:>16}"
+            f"{row['difference']:16.1e}{row['gradient_difference']:16.1e}"
+        )
+    if arguments.json:
+        write_json(arguments.json, {"device": describe(device), "rows": rows})
+
+
+def measure(arguments: argparse.Namespace, device: torch.device) -> dict[str, dict[str, float]]:
+    """Time, memory and differences of each form."""
+    size = arguments.grid, arguments.points
     times = compare({name: make_step(name, *size, device) for name in RENDERERS}, device, arguments.repeats)
     same = ["--device", device, "--threads", arguments.threads, "--grid", size[0], "--points", size[1]]
     memory = {name: own_process_mb(__file__, ["--memory", name, *same]) for name in RENDERERS}
-    print(f"{'':>7} {'ms':>9} {'times faster':>13} {'MB':>8} {'share of memory':>16}")
-    for name in RENDERERS:
-        share = f"1/{memory['plain'] / max(memory[name], 1e-9):.1f}"
-        faster = times["plain"] / times[name]
-        print(f"{name:>7} {times[name] * 1e3:9.1f} {faster:13.1f} {memory[name]:8.1f} {share:>16}")
+    apart = differences(*size, device) | {"plain": {"difference": 0.0, "gradient_difference": 0.0}}
+    return {
+        name: {
+            "ms": times[name] * 1e3,
+            "ratio": times["plain"] / times[name],
+            "mb": memory[name],
+            "memory_ratio": memory["plain"] / max(memory[name], 1e-9),
+        }
+        | apart[name]
+        for name in RENDERERS
+    }
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ class BenchOptions:
     full: bool = False
     memory: bool = True
     quiet: bool = False
+    with_brute: bool = True
+    """Measure the brute force, too."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot be measured."""
@@ -218,6 +220,8 @@ def _row(
         form: Form = getattr(renderer, name)
         cases[name] = case = Case(size, count, form.views(size, options.views))
         objection = foresight.objection(renderer, name, case, free_memory_bytes(options.device))
+        if name == "brute" and not options.with_brute:
+            objection = "not asked for"
         figures[name] = Figures(case.views, left_out=objection)
         if not objection:
             scene = make_scene(renderer, case, options.device)
