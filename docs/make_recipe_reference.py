@@ -26,19 +26,49 @@ from recon_core.methods.recipe import (
     Recipe,
     RegressedPose,
 )
-from recon_core.methods.terms import SplatColor, SplatMask, SplatParts
+from recon_core.methods.terms import TERMS
+from recon_core.models.decoders import (
+    CapnetDecoderConfig,
+    DifferDecoderConfig,
+    DpcDecoderConfig,
+    MeshDecoderConfig,
+    PointDecoderConfig,
+)
+from recon_core.models.encoders import (
+    CapnetEncoderConfig,
+    ConvEncoderConfig,
+    DifferEncoderConfig,
+    DpcEncoderConfig,
+    ResnetEncoderConfig,
+)
+from recon_core.models.pose import PoseNetConfig
 from recon_core.training.bootstrap import BootstrapConfig
+
+ENCODERS = (
+    ConvEncoderConfig,
+    DpcEncoderConfig,
+    CapnetEncoderConfig,
+    DifferEncoderConfig,
+    ResnetEncoderConfig,
+)
+DECODERS = (PointDecoderConfig, DpcDecoderConfig, CapnetDecoderConfig, DifferDecoderConfig, MeshDecoderConfig)
+
+
+def _kind(model: type[BaseModel]) -> str:
+    return model.model_fields["kind"].default
+
 
 SECTIONS: list[tuple[str, str, type[BaseModel]]] = [
     ("Top level", "", Recipe),
     ("`model`", "model", ModelConfig),
+    *((f"`model.encoder`, kind `{_kind(one)}`", "model.encoder", one) for one in ENCODERS),
+    *((f"`model.decoder`, kind `{_kind(one)}`", "model.decoder", one) for one in DECODERS),
     ("`pose`, kind `known`", "pose", KnownPose),
     ("`pose`, kind `regressed`", "pose", RegressedPose),
     ("`pose`, kind `ensemble`", "pose", EnsemblePose),
+    ("`pose.net` (of poses that are learnt)", "pose.net", PoseNetConfig),
     ("`pose.bootstrap` (of an ensemble)", "pose.bootstrap", BootstrapConfig),
-    ("`terms`, kind `splat_mask`", "terms.N", SplatMask),
-    ("`terms`, kind `splat_color`", "terms.N", SplatColor),
-    ("`terms`, kind `splat_parts`", "terms.N", SplatParts),
+    *((f"`terms`, kind `{_kind(term)}`", "terms.N", term) for term in TERMS),
     ("`optim`", "optim", OptimConfig),
     ("`data`", "data", DataConfig),
     ("`data.augment`", "data.augment", AugmentConfig),
@@ -57,21 +87,13 @@ MEANINGS = {
     "Recipe.optim": "see `optim`",
     "Recipe.data": "see `data`",
     "Recipe.log": "see `log`",
-    "ModelConfig.encoder": "kind of image encoder",
-    "ModelConfig.features": "length of the feature vector",
-    "ModelConfig.hidden": "width of the decoder's hidden layer",
-    "ModelConfig.points": "points per cloud",
-    "ModelConfig.heads": "what is predicted for each point; `xyz` must be there, `splat_color` needs `color`, "
-    "`splat_parts` needs `parts`",
-    "EnsemblePose.hypotheses": "pose branches",
-    "EnsemblePose.student_weight": "factor of the student's term (and of the branches' term) in the loss",
     "BootstrapConfig.templates": "template clouds of the mixture",
     "BootstrapConfig.azimuths": "azimuths of the grid of views, evenly over the full turn",
     "BootstrapConfig.elevations_deg": "elevations of the grid of views, degrees",
     "BootstrapConfig.points": "points per template",
+    "MeshMask.loss": "how masks are compared; `iou` is 1 - soft IoU, DIB-R's",
     "SplatMask.loss": "how coverage is compared, mean over pixels; `iou` is 1 - soft IoU",
     "OptimConfig.betas": "decay rates of Adam's two moments",
-    "OptimConfig.weight_decay": "decoupled weight decay",
     "OptimConfig.steps": "length of the run in steps",
     "DataConfig.augment": "see `data.augment`",
     "LogConfig.metrics": "steps between lines of metrics.jsonl and TensorBoard",
@@ -98,7 +120,8 @@ def main() -> str:
 
 
 def _first_line(model: type[BaseModel]) -> str:
-    return (inspect.getdoc(model) or "").split("\n")[0]
+    """The first paragraph of a class's text, on one line."""
+    return " ".join((inspect.getdoc(model) or "").split("\n\n")[0].split())
 
 
 def _table(prefix: str, model: type[BaseModel]) -> list[str]:

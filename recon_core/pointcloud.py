@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Value objects: a point cloud as it stands in a file, and points as a model predicts them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -60,11 +60,18 @@ class Points:
     opacity: torch.Tensor | None = None  # (B, N) in (0, 1)
     color: torch.Tensor | None = None  # (B, N, 3) sRGB in [0, 1]
     part_logits: torch.Tensor | None = None  # (B, N, P), no background class: id = argmax + 1
+    occupancy_scale: torch.Tensor | None = None  # (B, 1) in (0, 1): how solid a cell full of points is (DPC)
 
     def map(self, function) -> "Points":
-        """Apply `function` to every tensor that is there."""
+        """Apply `function` to every tensor per point that is there; the occupancy scale is per cloud and stays."""
         others = (self.opacity, self.color, self.part_logits)
-        return Points(function(self.xyz), *(None if value is None else function(value) for value in others))
+        mapped = (None if value is None else function(value) for value in others)
+        return Points(function(self.xyz), *mapped, self.occupancy_scale)
+
+    def detach(self) -> "Points":
+        """The same values, through which no gradient flows."""
+        scale = None if self.occupancy_scale is None else self.occupancy_scale.detach()
+        return replace(self.map(torch.Tensor.detach), occupancy_scale=scale)
 
     def cloud(self, index: int, comments: dict[str, str] | None = None) -> PointCloud:
         """Return one element of the batch as a PointCloud, colours in 8 bits, labels from 1."""

@@ -65,7 +65,9 @@ def choose_pose(
     for look in looks:
         rendered = crop_masks(look.points, candidates, target.shape[-1], margin, distance)
         scores += silhouette_loss(rendered, target.expand_as(rendered), "bce")
-    away = sum(rotation_distance(look.student[:, None], candidates) for look in looks)  # 1 each for a half turn
+    away = sum(
+        rotation_distance(look.student[:, None], candidates) for look in looks
+    )  # 1 each for a half turn
     best = (scores * (1 + loyalty * away / len(looks))).argmin(1)
     return candidates[torch.arange(len(best), device=best.device), best]
 

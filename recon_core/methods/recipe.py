@@ -10,77 +10,16 @@ from pydantic import Field, ValidationError, model_validator
 
 from ..data.augment import AugmentConfig
 from ..errors import ConfigError
-from ..models.pose import Representation
 from ..resources import resource_dir
-from ..training.bootstrap import BootstrapConfig
 from .config import Config, explain, nearest
-from .network import ModelConfig
+from .network import ModelConfig, Network
+from .poses import EnsemblePose, KnownPose, Pose, RegressedPose
 from .terms import Term
 
-
-class KnownPose(Config):
-    """The dataset's cameras are used as they are."""
-
-    kind: Literal["known"] = "known"
-
-    @property
-    def rotation(self) -> Representation:
-        """There are no branches."""
-        return "6d"
-
-    @property
-    def hypotheses(self) -> int:
-        """Number of pose branches."""
-        return 0
-
-
-class RegressedPose(Config):
-    """One pose per image, learnt from masks."""
-
-    kind: Literal["regressed"] = "regressed"
-    rotation: Representation = "6d"
-    """What the pose network puts out; "quaternion" is DPC's, "6d" has no jump in a full turn."""
-    distance: Annotated[float, Field(gt=0)] = 2.0
-    """Distance of the camera to the object's centre, in object diagonals."""
-
-    @property
-    def hypotheses(self) -> int:
-        """Number of pose branches."""
-        return 1
-
-
-class EnsemblePose(Config):
-    """K hypotheses per image; the one with the least loss learns, and a student imitates it (DPC)."""
-
-    kind: Literal["ensemble"] = "ensemble"
-    rotation: Representation = "6d"
-    """What the pose network puts out; "quaternion" is DPC's, "6d" has no jump in a full turn."""
-    hypotheses: Annotated[int, Field(ge=2, le=64)] = 4
-    student_weight: Annotated[float, Field(ge=0)] = 1.0
-    distance: Annotated[float, Field(gt=0)] = 2.0
-    """Distance of the camera to the object's centre, in object diagonals."""
-    score_points: Annotated[int, Field(ge=16)] = 500
-    """Points with which hypotheses are compared."""
-    score_size: Annotated[int, Field(ge=8)] = 32
-    """Width in pixels of the masks with which hypotheses are compared."""
-    loyalty: Annotated[float, Field(ge=0)] = 0.1
-    """How much better, as a share of its loss, a pose half a turn from the student's must fit to be preferred."""
-    test_time: Literal["student", "fit"] = "fit"
-    """Which pose is used at test time: "student" (DPC's), or, of the student's and all hypotheses, the one whose render
-    of the predicted points fits the input's mask best."""
-    test_loyalty: Annotated[float, Field(ge=0)] = 1.0
-    """The same as `loyalty`, for that choice."""
-    bootstrap: BootstrapConfig | None = None
-    """Find first poses for all masks before the network trains; null starts from a ring of views."""
-    bootstrap_ranks: Annotated[int, Field(ge=1, le=32)] = 6
-    """Bootstrapped poses per mask that compete with the hypotheses."""
-    bootstrap_trust: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """Share of the run in which the best bootstrapped pose is taken as it is, while shapes form."""
-    bootstrap_until: Annotated[float, Field(ge=0, le=1)] = 0.7
-    """Share of the run in which bootstrapped poses compete with the hypotheses."""
-
-
-Pose = Annotated[KnownPose | RegressedPose | EnsemblePose, Field(discriminator="kind")]
+__all__ = [
+    "DataConfig", "EnsemblePose", "KnownPose", "LogConfig", "OptimConfig", "Recipe", "RegressedPose", "load_recipe",
+    "validate_recipe",
+]  # fmt: skip
 
 
 class OptimConfig(Config):
@@ -95,8 +34,12 @@ class OptimConfig(Config):
     """Share of the run that warms up."""
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Strength of the weight decay."""
+    decay: Literal["decoupled", "loss"] = "decoupled"
+    """Weights shrink by themselves, at a rate (AdamW); or half their squared norm is added to the loss, for kernels of
+    encoder and decoder alone, as DPC has it."""
     clip: Annotated[float, Field(gt=0)] | None = 1.0
-    """Largest gradient norm."""
+    """Largest gradient norm; null: no limit."""
     steps: Annotated[int, Field(ge=1)] = 3000
     objects: Annotated[int, Field(ge=1)] = 16
     """Objects per step."""
@@ -147,12 +90,28 @@ class Recipe(Config):
         return self
 
     @model_validator(mode="after")
+    def _shapes_fit_terms(self) -> "Recipe":
+        makes = self.model.decoder.makes
+        for term in self.terms:
+            if term.shape != makes:
+                decoder = self.model.decoder.kind
+                raise ValueError(
+                    f"the term {term.kind} is about {term.shape}, but model.decoder {decoder} makes {makes}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _turns_need_cameras(self) -> "Recipe":
         if self.data.augment.rotation_deg > 0 and self.pose.kind != "known":
             raise ValueError(
                 "data.augment.rotation_deg changes the pose of the input view: it needs pose.kind known"
             )
         return self
+
+    def network(self, parts: int) -> Network:
+        """A network of this recipe with fresh weights, for so many part classes."""
+        pose = self.pose
+        return Network(self.model, parts, pose.hypotheses, pose.rotation, pose.net)
 
     @property
     def passes(self) -> tuple[str, ...]:

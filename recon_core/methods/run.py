@@ -15,6 +15,7 @@ from ..geometry.mirror import between_opinions
 from ..geometry.solid import solid_points
 from ..io.weights import read_json
 from ..mesh import Meshes
+from ..models.decoders import Shape
 from ..models.surface import as_points, join_meshes
 from ..pointcloud import Points
 from ..training.checkpoints import latest_checkpoint, load_weights
@@ -84,23 +85,30 @@ class LoadedRun:
         pixels = torch.from_numpy(np.array(crops)).to(self.device).permute(0, 3, 1, 2)
         images = compose_input(pixels.float() / 255)
         if self.network.pose is None:
-            return solid_points(self.network(images)[0]), None
+            shape = self.network(images)[0]
+            return Prediction(self._points(shape), None, _meshes(shape))
         looks = [self._look(images)]
         if self.card.get("mirror") is not None:
             mirror = torch.tensor(self.card["mirror"]).to(images)
             looks.append(mirror_look(self._look(images.flip(-1)), mirror))
-        between = looks[0].student if len(looks) == 1 else between_opinions(looks[0].student, looks[1].student)
+        between = (
+            looks[0].student if len(looks) == 1 else between_opinions(looks[0].student, looks[1].student)
+        )
         pose = self.config.pose
         if isinstance(pose, EnsemblePose) and pose.test_time == "fit":
             between = choose_pose(between, looks, images[:, 3], self.margin, pose.distance, pose.test_loyalty)
-        return looks[0].points, between
+        return Prediction(looks[0].points, between)
 
     def _look(self, images: torch.Tensor) -> Look:
         """What the network says about images (B,4,S,S)."""
         assert self.network.pose is not None
-        features = self.network.encoder(images)
-        points = solid_points(self.network.decode(features, images))
+        features = self.network.encode(images)
+        points = self._points(self.network.decode(features, images))
         return Look(points, self.network.pose(features), self.network.pose.hypotheses(features))
+
+    def _points(self, shape: Shape) -> Points:
+        """What of a shape is shown and judged: solid points, or points on its mesh."""
+        return solid_points(as_points(shape, self.config.model.points))
 
 
 def load_run(run: str | Path, device: str = "auto") -> LoadedRun:
@@ -114,6 +122,10 @@ def load_run(run: str | Path, device: str = "auto") -> LoadedRun:
     network = recipe.network(len(card.get("parts", [])))
     load_weights(network, checkpoint)
     return LoadedRun(network.to(target).eval(), recipe, card, target, folder)
+
+
+def _meshes(shape: Shape) -> Meshes | None:
+    return None if isinstance(shape, Points) else shape.meshes
 
 
 def _join_points(parts: list[Points]) -> Points:

@@ -27,7 +27,9 @@ class PointDecoder(nn.Module):
         self.points, self.parts = points, parts
         self.trunk = nn.Sequential(nn.Linear(features, hidden), nn.SiLU())
         widths = {"xyz": 3, "opacity": 1, "color": PALETTE, "parts": parts}
-        self.heads = nn.ModuleDict({head: nn.Linear(hidden, points * widths[head]) for head in heads})
+        each = [head for head in heads if head in widths]
+        self.heads = nn.ModuleDict({head: nn.Linear(hidden, points * widths[head]) for head in each})
+        self.scale = nn.Linear(hidden, 1) if "occupancy_scale" in heads else None
         self.palette = nn.Linear(hidden, PALETTE * 3) if "color" in heads else None
         self._start(points)
 
@@ -42,14 +44,15 @@ class PointDecoder(nn.Module):
                 ball = torch.randn(points, 3, generator=generator).clamp(-2, 2) * 0.25
                 head.bias.data.copy_(ball.flatten())
 
-    def forward(self, features: torch.Tensor, mean_color: torch.Tensor) -> Points:
-        """Points of a batch of features (B,F) and mean colours (B,3) in [0,1] of what the inputs show."""
+    def forward(self, features: torch.Tensor, images: torch.Tensor) -> Points:
+        """Points of a batch of features (B,F) that the encoder made of images (B,4,S,S) or without mask (B,3,S,S)."""
         hidden = self.trunk(features)
         out = {name: head(hidden).unflatten(1, (self.points, -1)) for name, head in self.heads.items()}
         xyz = torch.tanh(out["xyz"]) * HALF_EXTENT
         opacity = torch.sigmoid(out["opacity"][..., 0]) if "opacity" in out else None
-        color = self._color(hidden, mean_color, out["color"]) if "color" in out else None
-        return Points(xyz, opacity, color, out.get("parts"))
+        color = self._color(hidden, mean_object_color(images), out["color"]) if "color" in out else None
+        scale = None if self.scale is None else torch.sigmoid(self.scale(hidden))
+        return Points(xyz, opacity, color, out.get("parts"), scale)
 
     def _color(self, hidden: torch.Tensor, mean_color: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """Mix the palette, offsets from the mean colour on the logit scale, at every point: (B,N,3)."""
@@ -60,8 +63,11 @@ class PointDecoder(nn.Module):
 
 
 def mean_object_color(images: torch.Tensor) -> torch.Tensor:
-    """Mean colour (B,3) under the mask of inputs (B,4,S,S); mid grey where the mask is empty."""
-    mask = images[:, 3:]
+    """Mean colour (B,3) under the mask of inputs (B,4,S,S); mid grey where the mask is empty.
+
+    Images without a mask (B,3,S,S) give the mean over all their pixels.
+    """
+    mask = images[:, 3:] if images.shape[1] == 4 else torch.ones_like(images[:, :1])
     total = mask.sum((-1, -2))  # (B, 1)
     mean = (images[:, :3] * mask).sum((-1, -2)) / total.clamp(min=1e-6)
     return torch.where(total > 0.5, mean, torch.full_like(mean, 0.5))

@@ -17,6 +17,7 @@ from ..errors import TrainingError
 from ..io.atomic import atomic_path
 from ..methods.network import Network
 from ..methods.recipe import EnsemblePose, OptimConfig, Recipe
+from ..models.encoders import load_start
 from .batches import draw_batch
 from .bootstrap import Bootstrap, bootstrap_poses
 from .checkpoints import TrainState, list_checkpoints, restore, save_checkpoint
@@ -55,6 +56,8 @@ def train(
 ) -> Finished:
     """Train to the recipe's last step, or until Ctrl-C; raises TrainingError when a loss is not finite."""
     network = build_network(recipe, data.parts)
+    if resume is None:
+        load_start(network.encoder, recipe.model.encoder)
     state = TrainState(
         network, make_optimizer(network, recipe.optim), torch.Generator().manual_seed(recipe.seed)
     )
@@ -108,7 +111,7 @@ def build_network(recipe: Recipe, parts: int) -> Network:
     """A network with weights that depend on the recipe's seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return Network(recipe.model, parts, recipe.pose.hypotheses, recipe.pose.rotation)
+        return recipe.network(parts)
 
 
 def find_first_poses(
@@ -132,10 +135,17 @@ def find_first_poses(
 
 
 def make_optimizer(network: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """Adam with decoupled weight decay; one kernel for all tensors."""
-    return torch.optim.AdamW(
-        network.parameters(), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
-    )
+    """Adam, with weight decay decoupled from the loss or part of it; one kernel for all tensors."""
+    if config.decay == "decoupled":
+        return torch.optim.AdamW(
+            network.parameters(), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
+        )
+    decayed, others = [], []
+    for name, parameter in network.named_parameters():
+        kernel = parameter.ndim >= 2 and not name.startswith("pose.")
+        (decayed if kernel else others).append(parameter)
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.Adam(groups, lr=config.lr, betas=config.betas, fused=True)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, config: OptimConfig, progress: float) -> None:

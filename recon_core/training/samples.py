@@ -12,6 +12,7 @@ from ..geometry.solid import solid_points
 from ..io.images import write_png
 from ..methods.network import Network
 from ..methods.recipe import Recipe
+from ..models.surface import as_points
 from ..pointcloud import PointCloud
 from .batches import fixed_batch
 from .step import use_predicted_poses
@@ -28,7 +29,8 @@ def write_samples(
     """Write one picture with a row per object."""
     network.eval()
     batch = fixed_batch(viewset, recipe, objects, recipe.optim.views, device)
-    points = solid_points(use_predicted_poses(network, batch, recipe)[0])
+    shape = use_predicted_poses(network, batch, recipe)[0]
+    points = solid_points(as_points(shape, recipe.model.points))
     coverage, target = render_masks(network, batch, recipe)
     network.train()
     rows = []

@@ -8,7 +8,8 @@ from ..geometry.mirror import find_mirror
 from ..losses.silhouette import silhouette_loss
 from ..methods.network import Network
 from ..methods.recipe import KnownPose, Recipe
-from ..methods.terms import SplatMask
+from ..methods.terms import MeshMask, SplatMask
+from ..pointcloud import Points
 from .batches import fixed_batch
 from .step import StepInput, use_predicted_poses
 
@@ -42,7 +43,7 @@ def canonical_mirror(
     network.eval()
     images = fixed_batch(viewset, recipe, _MAX_OBJECTS, 4, device).inputs.flatten(0, 1)
     rotations, flipped = (
-        torch.cat([network.pose(network.encoder(part)) for part in both.split(64)])
+        torch.cat([network.pose(network.encode(part)) for part in both.split(64)])
         for both in (images, images.flip(-1))
     )
     network.train()
@@ -50,7 +51,13 @@ def canonical_mirror(
 
 
 def render_masks(network: Network, batch: StepInput, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
-    """Predicted coverage and target masks (B,V,H,W), as at test time."""
-    points, views = use_predicted_poses(network, batch, recipe)
+    """Predicted coverage and target masks (B,V,H,W), as at test time.
+
+    Points are splatted whatever the recipe renders them with, so that figures of recipes can be compared; meshes are
+    rasterised.
+    """
+    shape, views = use_predicted_poses(network, batch, recipe)
+    if not isinstance(shape, Points):
+        return MeshMask().render(shape, views, 1.0), views.masks
     term = next((term for term in recipe.terms if isinstance(term, SplatMask)), SplatMask())
-    return term.render(points, views, 1.0), views.masks
+    return term.render(shape, views, 1.0), views.masks

@@ -215,5 +215,5 @@ def test_colours_follow_the_objects_mean_colour():
     decoder = PointDecoder(16, 50, ("xyz", "color"), 0, 16)
     torch.nn.init.zeros_(decoder.palette.weight)
     torch.nn.init.zeros_(decoder.palette.bias)
-    color = decoder(torch.randn(2, 16), mean_object_color(images)).color
+    color = decoder(torch.randn(2, 16), images).color
     torch.testing.assert_close(color, mean_object_color(images)[:, None].expand(2, 50, 3))

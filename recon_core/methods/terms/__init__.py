@@ -5,20 +5,48 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .base import TermConfig, Views, pick_views, shrink_views
+from .base import Scene, TermConfig, Views, pick_views, shrink_views
+from .mesh import MeshColor, MeshMask, MeshSmooth
+from .planes import PlaneColor, PlaneMask, PlaneParts
+from .projection import Drwr, Match2d
 from .splat import SplatColor, SplatMask, SplatParts
+from .voxel import VoxelColor, VoxelSilhouette
 
-TERMS: tuple[type[TermConfig], ...] = (SplatMask, SplatColor, SplatParts)
-Term = Annotated[SplatMask | SplatColor | SplatParts, Field(discriminator="kind")]
+TERMS: tuple[type[TermConfig], ...] = (
+    SplatMask, SplatColor, SplatParts,
+    VoxelSilhouette, VoxelColor,
+    PlaneMask, PlaneColor, PlaneParts,
+    Drwr, Match2d,
+    MeshMask, MeshColor, MeshSmooth,
+)  # fmt: skip
+Term = Annotated[
+    SplatMask | SplatColor | SplatParts
+    | VoxelSilhouette | VoxelColor
+    | PlaneMask | PlaneColor | PlaneParts
+    | Drwr | Match2d
+    | MeshMask | MeshColor | MeshSmooth,
+    Field(discriminator="kind"),
+]  # fmt: skip
 
 __all__ = [
     "TERMS",
+    "Drwr",
+    "Match2d",
+    "MeshColor",
+    "MeshMask",
+    "MeshSmooth",
+    "PlaneColor",
+    "PlaneMask",
+    "PlaneParts",
+    "Scene",
     "SplatColor",
     "SplatMask",
     "SplatParts",
     "Term",
     "TermConfig",
     "Views",
+    "VoxelColor",
+    "VoxelSilhouette",
     "pick_views",
     "shrink_views",
 ]

@@ -2,14 +2,13 @@
 """What every supervision term has: the views it compares with, and its place in a recipe."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch.nn.functional import avg_pool2d
 
 from ...cameras import Cameras
-from ...pointcloud import Points
 from ..config import Config
 
 Positive = Annotated[float, Field(gt=0)]
@@ -31,6 +30,22 @@ class Views:
         return batch, views, height, width
 
 
+@dataclass
+class Scene:
+    """A whole step, for terms that ask the network again: what went in, what came out, and with which cameras."""
+
+    network: Any  # methods.network.Network
+    recipe: Any  # methods.recipe.Recipe
+    inputs: torch.Tensor  # (B, E, 4, S, S) composed images; E is 1 or V
+    shape: Any  # Points or MeshPrediction of the first input
+    views: Views  # with the cameras of the recipe's pose source
+    progress: float
+    neighbours: tuple[torch.Tensor, torch.Tensor] | None = (
+        None  # inputs (B,4,S,S), masks (B,H,W) of like objects
+    )
+    generator: torch.Generator | None = None  # CPU
+
+
 class TermConfig(Config):
     """A term of a recipe: compares a predicted shape with the views of its object, unreduced (B,V)."""
 
@@ -38,12 +53,18 @@ class TermConfig(Config):
     """The model's head that the term is about, if any: a recipe without it is refused."""
     target: ClassVar[str | None] = None
     """The image pass that the term compares with, beside the masks: images, parts or depth."""
+    shape: ClassVar[Literal["points", "mesh"]] = "points"
+    """What the model must make."""
 
     weight: Positive = 1.0
 
-    def evaluate(self, points: Points, views: Views, progress: float) -> torch.Tensor:
-        """Loss (B,V) at `progress` in [0, 1] of the run."""
+    def evaluate(self, shape: Any, views: Views, progress: float) -> torch.Tensor:
+        """Loss (B,V) of a shape, Points or MeshPrediction, at `progress` in [0, 1] of the run."""
         raise NotImplementedError
+
+    def evaluate_scene(self, scene: Scene) -> torch.Tensor:
+        """Loss (B,V) of a step; terms that ask the network again override this one."""
+        return self.evaluate(scene.shape, scene.views, scene.progress)
 
 
 def pick_views(views: Views, count: int) -> Views:

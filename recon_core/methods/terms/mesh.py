@@ -31,6 +31,8 @@ Weight = Annotated[float, Field(ge=0)]
 
 
 class _MeshTerm(TermConfig):
+    shape: ClassVar[Literal["points", "mesh"]] = "mesh"
+
     cull: bool | Literal["normal"] = True
     """Whether faces that show their back are left out, or, as in the released code, those whose normal points away."""
     views: Annotated[int, Field(ge=1)] | None = None
@@ -103,6 +105,8 @@ class MeshColor(_MeshTerm):
 
 class MeshSmooth(TermConfig):
     """Regularisers of the mesh, the same for every view."""
+
+    shape: ClassVar[Literal["points", "mesh"]] = "mesh"
 
     kind: Literal["mesh_smooth"] = "mesh_smooth"
     laplacian: Weight = DIBR_WEIGHTS.laplacian

@@ -37,6 +37,7 @@ class PlaneMask(TermConfig):
     scale_views: bool = False
     """With affinity: released, view k counts k times, as in CAPNet's and DIFFER's code."""
     mode: Literal["clean", "released"] = "clean"
+    """released: as the published code, which renders points behind the camera, too."""
 
     def render(self, points: Points, views: Views, progress: float) -> torch.Tensor:
         """Mask (B,V,H,W)."""
@@ -89,6 +90,7 @@ class _PlaneAttribute(TermConfig):
     move_points: bool = True
     """Whether differences may move points, which they can along the line of sight only."""
     mode: Literal["clean", "released"] = "clean"
+    """released: as the published code, which renders points behind the camera, too."""
 
     def chosen(self, views: Views) -> Views:
         """The views that the term looks at, at its size."""

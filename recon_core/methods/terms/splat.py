@@ -127,7 +127,7 @@ def _composite(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Coverage (B,V,H,W) and premultiplied features (B,V,H,W,C) of point features (B,N,C)."""
     batch, count, height, width = views.shape
-    geometry = points if term.move_points else points.map(torch.Tensor.detach)
+    geometry = points if term.move_points else points.detach()
     seen = project(geometry, views, term.density)
     repeated = features.repeat_interleave(count, 0)
     sigma = term.sigma_at(progress, width)

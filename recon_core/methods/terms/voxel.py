@@ -158,7 +158,7 @@ class VoxelColor(_VoxelTerm):
         assert views.images is not None
         batch, count, _, _ = views.shape
         points = self.subset(points, progress)
-        geometry = points if self.move_points else points.map(torch.Tensor.detach)
+        geometry = points if self.move_points else points.detach()
         weight, scale = _weight_and_scale(geometry, count)
         assert points.color is not None
         images = voxel_render(
@@ -178,7 +178,7 @@ class VoxelColor(_VoxelTerm):
 
 def _weight_and_scale(points: Points, views: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
     """Points' opacities (B*V,N) and objects' learned occupancy scales (B*V,), where the model predicts them."""
-    scale = getattr(points, "occupancy_scale", None)
+    scale = points.occupancy_scale
     given = (points.opacity, None if scale is None else scale.flatten())
     weight, scale = (None if value is None else value.repeat_interleave(views, 0) for value in given)
     return weight, scale
