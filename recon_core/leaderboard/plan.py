@@ -16,8 +16,9 @@ from ..io.weights import read_json
 from ..methods.recipe import Recipe, load_recipe
 from ..resources import resource_dir
 
-# Shorter twins of other recipes, for other purposes.
+# Shipped recipes that take part only when they are named: a shorter twin of another, and settings for days on a GPU.
 NOT_COMPARED = ("demo",)
+GPU_SUFFIX = "_paper"
 # Objects whose passes are looked at; a dataset is rendered in one go, so they are alike.
 LOOKED_AT = 8
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -99,7 +100,7 @@ def shipped_recipes() -> tuple[str, ...]:
     for path in sorted(resource_dir("configs").glob("*.yaml")):
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
         whole = isinstance(raw, dict) and ("terms" in raw or "extends" in raw)
-        if whole and path.stem not in NOT_COMPARED:
+        if whole and path.stem not in NOT_COMPARED and not path.stem.endswith(GPU_SUFFIX):
             found.append(path.stem)
     return tuple(found)
 

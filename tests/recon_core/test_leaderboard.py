@@ -1,0 +1,404 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The leaderboard: lengths from speeds, rows from runs, resuming, failing and skipped recipes, page and pictures."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_dataset import make_tiny_dataset
+
+from recon_core.errors import ConfigError, DatasetError, InputError, TrainingError
+from recon_core.evaluation.protocols import PROTOCOLS, protocol_metrics
+from recon_core.leaderboard.board import describe, run_leaderboard
+from recon_core.leaderboard.chart import Line, chart
+from recon_core.leaderboard.child import Outcome, claimed, failure, run_recon
+from recon_core.leaderboard.console import last_lines
+from recon_core.leaderboard.page import command, render_page
+from recon_core.leaderboard.plan import Options, claim, make_plan, parse_budget, shipped_recipes
+from recon_core.leaderboard.runs import Record
+from recon_core.leaderboard.speed import Speed, fingerprint, fitting_length, speed_of
+from recon_core.leaderboard.table import Finished, bare, make_board, spread
+from recon_core.leaderboard.text import as_text
+from recon_core.methods.recipe import load_recipe
+
+SMALL = (
+    "model.points=100", "model.width=8", "model.features=32", "model.hidden=32",
+    "optim.objects=4", "optim.views=2", "data.mask_size=32",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> Path:
+    """Eight labelled objects, four views, 32 px."""
+    return make_tiny_dataset(tmp_path_factory.mktemp("tiny") / "data", objects=8, views=4)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def options(data: Path, out: Path, **changes) -> Options:
+    """A small leaderboard of a few steps."""
+    plain = Options(data, out, steps=6, recipes=("splat",), overrides=SMALL, views=1, quiet=True)
+    return replace(plain, **changes)
+
+
+def diverging(folder: Path) -> str:
+    """A recipe whose first loss is not finite."""
+    path = folder / "diverging.yaml"
+    path.write_text("extends: base.yaml\nname: diverging\nterms:\n  - {kind: splat_mask, weight: 3.0e+39}\n")
+    (folder / "base.yaml").write_text("data: {margin: 1.15}\n")
+    return str(path)
+
+
+def test_budgets_are_read() -> None:
+    """Seconds, minutes, hours; anything else is refused with an example."""
+    assert [parse_budget(text) for text in ("600", "90s", "10m", "1.5h", " 2 min ")] == [
+        600,
+        90,
+        600,
+        5400,
+        120,
+    ]
+    for text in ("", "ten", "0", "-5m", "10d", "1e3s"):
+        with pytest.raises(ConfigError, match="90s, 10m"):
+            parse_budget(text)
+
+
+def test_speed_is_told_apart_from_start_validation_and_slow_first_steps() -> None:
+    """A log as training writes it, with known costs: dear first steps, a validation amid and one at the end."""
+    n, step, start, validation, samples = 40, 0.5, 7.0, 2.0, 1.0
+    costs = [step + (5.0 if k == 1 else 0.0) + (validation if k == n // 2 else 0.0) for k in range(1, n + 1)]
+    before = [start + sum(costs[:k]) for k in range(n)]
+    found = speed_of(before, before[-1] + step + samples + validation)
+    assert found == Speed(*(pytest.approx(value) for value in (step, validation, samples, start)))
+    with pytest.raises(TrainingError, match="too short"):
+        speed_of(before[:6], 9.0)
+
+
+def test_the_mean_step_of_a_schedule_is_the_probes() -> None:
+    """Steps that grow dearer along the run: the probe's mean is the long run's, within what it leaves out."""
+
+    def cost(progress: float) -> float:
+        return 0.1 + 0.9 * progress
+
+    before = np.concatenate(([0.0], np.cumsum([cost(k / 40) for k in range(39)])))
+    found = speed_of(list(before), float(before[-1]) + cost(39 / 40))
+    long = np.mean([cost(k / 5000) for k in range(5000)])
+    assert found.step_s == pytest.approx(long, rel=0.08)
+
+
+def test_a_run_ends_with_its_budget() -> None:
+    """All costs add up to at most the budget and to more than it less one step; validation keeps to its share."""
+    speed = Speed(step_s=0.25, validation_s=0.5, samples_s=1.0, start_s=20.0)
+    length = fitting_length(speed, 100.0)
+    total = 20 + 1 + length.validations * 0.5 + length.steps * 0.25
+    assert 100 - 0.25 < total <= 100
+    assert length.validations == 10
+    assert fitting_length(replace(speed, validation_s=4.0), 100.0).validations == 2
+    with pytest.raises(TrainingError, match=r"too small.*first poses takes 20"):
+        fitting_length(speed, 20.0)
+
+
+def test_fingerprints_tell_recipes_apart_but_not_their_length() -> None:
+    """Seed, steps and logs do not matter for the speed; the number of points does."""
+    same = load_recipe("splat", ["seed=3", "optim.steps=7", "log.metrics=1"])
+    assert fingerprint(load_recipe("splat")) == fingerprint(same)
+    assert fingerprint(load_recipe("splat")) != fingerprint(load_recipe("splat", ["model.points=300"]))
+
+
+def test_names_without_counts_are_common_to_models() -> None:
+    """Points and alignment differ between models; the metric's name without them does not."""
+    for protocol in PROTOCOLS.values():
+        some = [bare(one.name) for one in protocol_metrics(protocol, 2000, "4096", False)]
+        voxels = "voxels0.01" if protocol.true_choice == "voxels" else "16"
+        others = [bare(one.name) for one in protocol_metrics(protocol, 17, voxels, True)]
+        assert some == others
+        assert len(set(some)) == len(some)
+        assert not any(re.search(r"N\d", name) for name in some)
+
+
+def test_what_does_not_fit_the_data_is_left_out_with_the_reason(dataset, tmp_path) -> None:
+    """No parts, no colours, too few views, a file that is wrong; what fits is trained."""
+    plain = make_tiny_dataset(tmp_path / "plain", objects=4, views=2, labelled=False)
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("name: broken\nterms: [{kind: splat_musk}]\n")
+    names = ("splat", "splat_full", str(broken))
+    wanted = options(plain, tmp_path / "out", recipes=names, overrides=("optim.views=2",))
+    entries = {one.name: one for one in make_plan(wanted).entries}
+    assert not entries["splat"].skip
+    assert "part labels" in entries["splat_full"].skip
+    assert "splat_mask" in entries["broken"].error
+    assert (
+        make_plan(replace(wanted, overrides=())).entries[0].skip
+        == "needs 4 views per object; this dataset has 2"
+    )
+    for image in plain.glob("chair/*/transforms.json"):
+        image.write_text(image.read_text().replace('"file_path"', '"no_file_path"'))
+    text = describe(replace(wanted, recipes=("splat_full",)))
+    assert "skip     splat_full: needs colour images" in text
+    assert not (tmp_path / "out").exists()
+    assert "splat" in shipped_recipes()
+    assert not {"base", "demo", "dpc_paper"} & set(shipped_recipes())
+
+
+def test_refusals(dataset, tmp_path) -> None:
+    """Settings that cannot be compared, said before anything is trained."""
+    good = options(dataset, tmp_path / "out")
+    for changes, message in (
+        ({"steps": None}, "either --budget"),
+        ({"budget_s": 60.0}, "either --budget"),
+        ({"steps": None, "budget_s": 60.0, "device": "cuda"}, "GPU"),
+        ({"protocol": "drw"}, "drwr"),
+        ({"recipes": ("splat", "configs/splat.yaml")}, "twice"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            make_plan(replace(good, **changes))
+    with pytest.raises(DatasetError):
+        make_plan(replace(good, data=tmp_path))
+    claim(make_plan(good))
+    claim(make_plan(replace(good, seeds=3, recipes=("splat", "splat_full"))))  # may grow
+    with pytest.raises(InputError, match="steps was 6, now 7"):
+        claim(make_plan(replace(good, steps=7)))
+
+
+def test_a_folder_is_held_by_one_and_by_its_children(tmp_path) -> None:
+    """A second leaderboard is refused, also while a child outlives the first."""
+    with claimed(tmp_path) as lock:
+        with pytest.raises(InputError, match="at work"), claimed(tmp_path):
+            pass
+        child = subprocess.Popen(["sleep", "30"], pass_fds=(lock,))
+    try:
+        with pytest.raises(InputError, match="at work"), claimed(tmp_path):
+            pass
+    finally:
+        child.kill()
+        child.wait()
+    with claimed(tmp_path):
+        pass
+
+
+def test_a_childs_last_words_are_its_reason(tmp_path) -> None:
+    """The error line of the log, without progress bars; the signal; something when there is nothing."""
+    log = tmp_path / "log"
+    log.write_text(
+        "splat: 3%\rsplat: 9%\nwarning: x\nerror: Step 4: the loss is not finite.\n  Lower optim.lr.\n"
+    )
+    assert failure(Outcome(1, 1.0, None), log) == "Step 4: the loss is not finite. Lower optim.lr."
+    assert "SIGKILL; the memory" in failure(Outcome(-9, 1.0, None), log)
+    log.write_text("Traceback\nValueError: no\n")
+    assert failure(Outcome(1, 1.0, None), log) == "exit status 1: ValueError: no"
+    with claimed(tmp_path / "out") as lock:
+        outcome = run_recon(["train", "nothing"], tmp_path / "own", lock, 1, lambda: None)
+    assert outcome.status == 2
+    assert "No recipe 'nothing'" in failure(outcome, tmp_path / "own")
+    assert outcome.peak_mb is None or 20 < outcome.peak_mb < 4000
+
+
+def test_the_tail_of_a_log_skips_half_lines(tmp_path) -> None:
+    """The newest whole lines, whatever was cut at either end."""
+    log = tmp_path / "metrics.jsonl"
+    assert last_lines(log) == []
+    line = json.dumps({"kind": "train", "step": 5, "cpu_s": 1.5})
+    log.write_text("x" * 5000 + "\n" + line + '\n{"kind": "train", "st')
+    assert [one["step"] for one in last_lines(log)] == [5]
+
+
+def test_spread_of_seeds() -> None:
+    """By hand: mean, sample standard deviation, range; one value has no deviation."""
+    assert spread([1.0, 2.0, 4.5]) == (
+        spread([4.5, 1.0, 2.0]).__class__(2.5, pytest.approx(np.sqrt(6.5 / 2)), 1.0, 4.5, (1.0, 2.0, 4.5))
+    )
+    assert spread([3.0]).std is None
+
+
+def fake(plan, name: str, seed: int, chamfer: float, points: int = 100, pose: str = "splat") -> Finished:
+    """A finished run with made-up scores; the mean shape's Chamfer is 8."""
+
+    def methods(value: float) -> dict[str, float]:
+        return {"chamfer_sum": value, "mask_iou": 0.5}
+
+    result = {
+        "objects": 2, "views_per_object": 1, "points": {"predicted": points},
+        "methods": {"model": methods(chamfer), "mean_shape": methods(8.0), "noise_floor": methods(1.0)},
+    }  # fmt: skip
+    record = Record(name, seed, "finished", steps=6, cpu_s=66.0 + seed, peak_mb=300.0, parameters=10)
+    return Finished(record, result, load_recipe(pose))
+
+
+def test_rows_are_ranked_by_group_and_marked(dataset, tmp_path) -> None:
+    """Best first among those of equal knowledge; a mean of seeds; worse than the mean shape is said."""
+    plan = make_plan(
+        options(dataset, tmp_path, steps=None, budget_s=60.0, seeds=2, recipes=("splat", "<b>&"))
+    )
+    runs = [fake(plan, "worse", 0, 9.0), fake(plan, "better", 0, 3.0), fake(plan, "better", 1, 5.0)]
+    runs += [fake(plan, "unposed", 0, 3.5, 200, "splat_unposed")]
+    board = make_board(plan, runs, {"lacking": "needs parts"}, {"<b>&": "no such file"})
+    known = [row for row in board.rows if row.group == "known"]
+    assert [(row.rank, row.name, row.trailing) for row in known] == [(1, "better", False), (2, "worse", True)]
+    assert known[0].scores["chamfer_sum"].mean == 4.0
+    assert known[0].scores["chamfer_sum"].std == pytest.approx(np.sqrt(2))
+    assert known[0].overshoot == pytest.approx(67 / 60 - 1)
+    assert [row.rank for row in board.rows if row.group == "learnt"] == [1]
+    assert [row.points for row in board.rows if row.name == "noise floor"] == [100, 200]
+    assert [column.key for column in board.columns] == ["chamfer_sum", "mask_iou"]
+    text = as_text(board)
+    assert "4.00 ± 1.41" in text
+    assert "worse *" in text
+    assert "skipped  lacking: needs parts" in text
+    assert "Not better than the mean training shape: worse." in text
+    curves = {"mask_iou": {"better": [[(1.0, 0.4), (60.0, 0.5)], []]}, "chamfer": {}}
+    check_page(render_page(plan, board, curves, None, []))
+
+
+class _Links(HTMLParser):
+    """Every tag and every address of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "action")]
+
+
+def check_page(page: str) -> None:
+    """Nothing is fetched or run, nothing is left of the template, and names are text."""
+    links = _Links()
+    links.feed(page)
+    assert "script" not in links.tags
+    assert "link" not in links.tags
+    assert "b&" not in links.tags
+    assert all(address.startswith("data:image/") for address in links.addresses)
+    assert not re.search(r"\$[a-z]+", page)
+
+
+def test_charts_hold_their_points() -> None:
+    """Marks lie in the picture and in the data's order; the budget is marked; nothing gives no figure."""
+    rng = np.random.default_rng(0)
+    curve = [(float(x), float(y)) for x, y in zip(np.arange(1, 9), rng.uniform(0.2, 0.7, 8))]
+    text = chart([Line("a < b", [curve], 9), Line("none", [[]], 1)], "Mask IoU", budget_s=8.0)
+    places = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', text)]
+    assert len(places) == 8
+    assert [x for x, _ in places] == sorted(x for x, _ in places)
+    order = np.argsort([y for _, y in places])[::-1]  # down the picture is less
+    capped = np.minimum([y for _, y in curve], np.quantile([y for _, y in curve], 0.95))
+    assert (np.diff(capped[order]) >= 0).all()
+    assert all(0 < x < 640 and 0 < y < 320 for x, y in places)
+    assert "a &lt; b" in text
+    assert ">budget<" in text
+    assert chart([Line("none", [[]], 0)], "x") == ""
+
+
+@pytest.mark.slow
+def test_a_leaderboard_from_end_to_end(dataset, tmp_path) -> None:
+    """Two seeds of one recipe under a protocol, one that diverges; a second call trains nothing and adds a recipe."""
+    out = tmp_path / "out"
+    wanted = options(dataset, out, seeds=2, protocol="dpc", recipes=("splat", diverging(tmp_path)))
+    result = run_leaderboard(wanted)
+    assert result.exit_status == 3
+    board = json.loads(result.files["json"].read_text())
+    row = next(row for row in board["rows"] if row["name"] == "splat")
+    assert (row["rank"], row["seeds"], row["steps"], row["points"]) == (1, 2, 6, 100)
+    headline = row["scores"][board["columns"][0]["key"]]
+    assert headline["low"] < headline["high"]
+    assert headline["mean"] == pytest.approx(np.mean(headline["values"]))
+    assert {"mean training shape", "retrieval", "noise floor"} <= {row["name"] for row in board["rows"]}
+    assert "seed 1, training: Step 0: the loss is not finite" in board["failed"]["diverging"]
+    assert [len(curve) for curve in board["curves"]["mask_iou"]["splat"]] == [6, 6]
+    assert [len(curve) for curve in board["curves"]["chamfer"]["splat"]] == [3, 3]
+    assert "diverging" in result.text
+    page = result.files["page"].read_text()
+    check_page(page)
+    assert "data:image/png" in page
+    assert command(wanted) in page.replace("&#x27;", "'")
+    grid = np.asarray(Image.open(result.files["grid"]))
+    assert grid.shape[1] > 3 * 176  # input, truth, splat
+    assert (grid.reshape(-1, 3) != 255).any(1).mean() > 0.05
+
+    weights = {
+        path: path.stat().st_mtime_ns for path in out.glob("runs/splat/*/checkpoints/*/weights.safetensors")
+    }
+    assert len(weights) == 2  # the older ones were removed
+    again = run_leaderboard(replace(wanted, recipes=("splat",)))
+    assert again.exit_status == 0
+    assert {path: path.stat().st_mtime_ns for path in weights} == weights
+    changed = run_leaderboard(replace(wanted, recipes=(altered(tmp_path),), seeds=1))
+    assert changed.exit_status == 1
+    assert "another version of the recipe" in changed.text
+
+
+def altered(folder: Path) -> str:
+    """A recipe named as a shipped one, with another learning rate."""
+    (folder / "altered").mkdir()
+    path = folder / "altered" / "splat.yaml"
+    path.write_text("name: splat\nterms: [{kind: splat_mask}]\noptim: {lr: 0.01}\n")
+    return str(path)
+
+
+@pytest.mark.slow
+def test_a_budget_of_cpu_time_is_kept(dataset, tmp_path) -> None:
+    """The probe finds a length with which training ends near the budget; a second seed needs no probe."""
+    result = run_leaderboard(options(dataset, tmp_path / "out", steps=None, budget_s=4.0))
+    row = json.loads(result.files["json"].read_text())["rows"][0]
+    assert row["cpu_s"][0] == pytest.approx(4.0, rel=0.5)  # other work on the machine makes it inexact
+    assert row["overshoot"] == pytest.approx(row["cpu_s"][0] / 4.0 - 1)
+    assert row["steps"] > 10
+    assert "over" in result.text.splitlines()[0]
+    probes = tmp_path / "out" / "probes"
+    assert [path.name for path in probes.iterdir()] == ["splat.json"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_the_same_command_goes_on(dataset, tmp_path) -> None:
+    """SIGINT amid a training: status 130, a checkpoint, no table spoilt; then it is resumed, not begun again."""
+    out = tmp_path / "out"
+    sets = [word for override in SMALL for word in ("--set", override)]
+    words = [
+        "leaderboard",
+        "--data",
+        dataset,
+        "--steps",
+        "400",
+        "--recipes",
+        "splat",
+        "--views",
+        "1",
+        "--out",
+        out,
+    ]
+    line = [sys.executable, "-m", "recon_core.cli", *map(str, words), *sets]
+    child = subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ
+    )
+    run = out / "runs" / "splat" / "seed-0"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (run / "metrics.jsonl").exists():
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    output, _ = child.communicate(timeout=120)
+    assert child.returncode == 130, output
+    assert "the same command goes on" in output
+    assert "Traceback" not in output
+    stopped = [int(path.name.split("-")[1]) for path in (run / "checkpoints").glob("step-*")]
+    assert len(stopped) >= 1
+    assert 0 < max(stopped) < 400
+    again = subprocess.run(line, capture_output=True, text=True, env=os.environ, timeout=300, check=False)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert f"going on with splat, seed 0, at step {max(stopped)}" in again.stderr
+    assert "--resume" in (out / "logs" / "splat-seed-0.log").read_text()
+    row = json.loads((out / "leaderboard.json").read_text())["rows"][0]
+    assert row["steps"] == 400
