@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: venv demo test lint clean-venv
+.PHONY: venv demo test lint extension clean-venv
 .DEFAULT_GOAL := venv
 
 venv: $(STAMP)
@@ -43,6 +43,10 @@ test: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/pyright --level error --pythonpath $(BIN)/python
+
+# Zips of the Blender extension: make extension EXTENSION_ARGS="--platform windows-x64 --model MODEL.onnx"
+extension: $(STAMP)
+	$(BIN)/python tools/build_extension.py $(EXTENSION_ARGS)
 
 clean-venv:
 	rm -rf $(VENV)
