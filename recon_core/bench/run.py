@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from ..errors import InputError
-from .cases import Case, Form, Renderer, Unit, make_scene, make_step, renderers_named
+from .cases import Case, Form, Renderer, Unit, make_scene, make_step, renderers_named, subdivisions_of
 from .exponents import Exponent, fit_all
 from .measure import compare, describe, seconds
 from .memory import MemoryServer, can_measure_memory
@@ -54,6 +54,8 @@ class BenchOptions:
             raise InputError("Sizes, points, faces, views, repeats and threads must be at least 1.")
         if max([*(self.sizes or ()), 1]) > 4096:
             raise InputError(f"Images of up to 4096 pixels can be measured, not {max(self.sizes or ())}.")
+        for faces in self.faces or ():
+            subdivisions_of(faces)
 
 
 @dataclass(frozen=True)
