@@ -50,6 +50,10 @@ class OptimConfig(Config):
 class DataConfig(Config):
     """What is read from the dataset, and at which size."""
 
+    views: Annotated[int, Field(ge=1)] | None = None
+    """Only so many views of each object are trained with, the first ones; null: all."""
+    neighbours: Annotated[int, Field(ge=1, le=100)] = 3
+    """Similar images per image that terms about neighbours choose from."""
     mask_size: Annotated[int, Field(ge=16, le=1024)] = 64
     """Width of the supervision images in pixels."""
     margin: Annotated[float, Field(ge=1, le=3)] = 1.15
@@ -75,6 +79,8 @@ class Recipe(Config):
 
     name: str = "splat"
     seed: int = 0
+    start: str | None = None
+    """Run folder (or checkpoint) of a like network whose weights this one starts from; null: random ones."""
     model: ModelConfig = ModelConfig()
     pose: Pose = KnownPose()
     terms: Annotated[tuple[Term, ...], Field(min_length=1)]
@@ -97,6 +103,15 @@ class Recipe(Config):
                 decoder = self.model.decoder.kind
                 raise ValueError(
                     f"the term {term.kind} is about {term.shape}, but model.decoder {decoder} makes {makes}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _cycles_need_poses(self) -> "Recipe":
+        for term in self.terms:
+            if term.kind in ("cycle", "neighbour_mask") and self.pose.kind == "known":
+                raise ValueError(
+                    f"the term {term.kind} is about poses that are learnt: pose.kind known has none"
                 )
         return self
 
@@ -207,10 +222,16 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
         target[last] = value
 
 
+# Groups that may be written as a bare name.
+_NAMED_PARTS = ("encoder", "decoder", "pose_encoder")
+
+
 def _child(target: Any, part: str, override: str) -> Any:
     if isinstance(target, list):
         return target[_index(target, part, override)]
     child = target.setdefault(part, {})
+    if isinstance(child, str) and part in _NAMED_PARTS:
+        child = target[part] = {"kind": child}
     if not isinstance(child, dict | list):
         raise ConfigError(f"--set {override!r}: {part!r} is a value, not a group of keys.")
     return child

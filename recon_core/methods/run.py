@@ -18,7 +18,7 @@ from ..mesh import Meshes
 from ..models.decoders import Shape
 from ..models.surface import as_points, join_meshes
 from ..pointcloud import Points
-from ..training.checkpoints import latest_checkpoint, load_weights
+from ..training.checkpoints import find_checkpoint, load_weights
 from .network import Network
 from .pose_choice import Look, choose_pose, mirror_look
 from .recipe import EnsemblePose, KnownPose, Recipe, validate_recipe
@@ -114,7 +114,7 @@ class LoadedRun:
 def load_run(run: str | Path, device: str = "auto") -> LoadedRun:
     """Load a run folder (or one of its checkpoints); raises CheckpointError when it is not one."""
     run = Path(run)
-    checkpoint = run if (run / "weights.safetensors").is_file() else latest_checkpoint(run)
+    checkpoint = find_checkpoint(run)
     folder = checkpoint.parent.parent
     recipe = read_run_recipe(folder)
     card = read_json(checkpoint / "card.json")

@@ -12,6 +12,7 @@ from ..data.viewset import Batch, ViewSet, gather_batch, sample_batch
 from ..methods.recipe import KnownPose, Recipe
 from ..methods.terms import Views
 from .bootstrap import Bootstrap
+from .neighbours import Neighbours
 from .step import StepInput
 
 
@@ -21,6 +22,7 @@ def draw_batch(
     generator: torch.Generator,
     device: torch.device,
     bootstrap: Bootstrap | None = None,
+    neighbours: Neighbours | None = None,
 ) -> StepInput:
     """A random batch, some objects mirrored; with learnt poses every supervised view is also an input."""
     batch = sample_batch(viewset, recipe.optim.objects, recipe.optim.views, generator, device=device)
@@ -36,7 +38,11 @@ def draw_batch(
         ranked = bootstrap.rotations[
             flipped.cpu().long()[:, None], batch.objects.cpu()[:, None], batch.views.cpu()
         ]
-    return StepInput(ready, views, None if ranked is None else ranked.to(device))
+    like = None
+    if neighbours is not None:
+        drawn = neighbours.draw(viewset, batch.objects, batch.views[:, 0], generator)
+        like = (_flip(drawn[0].to(device), flipped), _flip(drawn[1].to(device), flipped))
+    return StepInput(ready, views, None if ranked is None else ranked.to(device), like, generator)
 
 
 def _turned(batch: Batch, limit_rad: float, generator: torch.Generator) -> Batch:

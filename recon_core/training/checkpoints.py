@@ -68,6 +68,11 @@ def latest_checkpoint(run: Path) -> Path:
     return found[-1]
 
 
+def find_checkpoint(run: Path) -> Path:
+    """The newest checkpoint of a run folder, or the folder itself where it is one; raise CheckpointError."""
+    return run if (run / "weights.safetensors").is_file() else latest_checkpoint(run)
+
+
 def restore(state: TrainState, checkpoint: Path) -> None:
     """Load a checkpoint into the state; raise CheckpointError when it does not fit the recipe."""
     load_weights(state.network, checkpoint)

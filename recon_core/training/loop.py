@@ -20,9 +20,17 @@ from ..methods.recipe import EnsemblePose, OptimConfig, Recipe
 from ..models.encoders import load_start
 from .batches import draw_batch
 from .bootstrap import Bootstrap, bootstrap_poses
-from .checkpoints import TrainState, list_checkpoints, restore, save_checkpoint
+from .checkpoints import (
+    TrainState,
+    find_checkpoint,
+    list_checkpoints,
+    load_weights,
+    restore,
+    save_checkpoint,
+)
 from .interrupt import StopRequest
 from .logs import RunLog
+from .neighbours import find_neighbours
 from .run_folder import RunFolder
 from .samples import write_samples
 from .step import StepInput, run_step
@@ -58,14 +66,22 @@ def train(
     network = build_network(recipe, data.parts)
     if resume is None:
         load_start(network.encoder, recipe.model.encoder)
+        if recipe.start is not None:
+            load_weights(network, find_checkpoint(Path(recipe.start)))
     state = TrainState(
         network, make_optimizer(network, recipe.optim), torch.Generator().manual_seed(recipe.seed)
     )
     model, optimizer = fabric.setup(StepModule(network, recipe), state.optimizer)
     if resume is not None:
-        restore(state, resume)  # after the network has its device, so that the optimiser's state goes there too
+        restore(
+            state, resume
+        )  # after the network has its device, so that the optimiser's state goes there too
     before = time.process_time()
     bootstrap = find_first_poses(recipe, data.train, run, fabric.device)
+    neighbours = None
+    if any(term.needs_neighbours for term in recipe.terms):
+        path = run.folder / "neighbours.safetensors"
+        neighbours = find_neighbours(network, data.train, recipe.data.neighbours, path, fabric.device)
     state.cpu_s += time.process_time() - before
     log = RunLog(run, recipe, first_step=state.step)
     with (
@@ -84,7 +100,7 @@ def train(
             started = time.process_time()
             progress = state.step / recipe.optim.steps
             set_learning_rate(optimizer, recipe.optim, progress)
-            batch = draw_batch(data.train, recipe, state.generator, fabric.device, bootstrap)
+            batch = draw_batch(data.train, recipe, state.generator, fabric.device, bootstrap, neighbours)
             terms = model(batch, progress)
             require_finite(terms, state.step, run)
             optimizer.zero_grad()
@@ -138,13 +154,20 @@ def make_optimizer(network: nn.Module, config: OptimConfig) -> torch.optim.Optim
     """Adam, with weight decay decoupled from the loss or part of it; one kernel for all tensors."""
     if config.decay == "decoupled":
         return torch.optim.AdamW(
-            network.parameters(), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
+            network.parameters(),
+            lr=config.lr,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
     decayed, others = [], []
     for name, parameter in network.named_parameters():
         kernel = parameter.ndim >= 2 and not name.startswith("pose.")
         (decayed if kernel else others).append(parameter)
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     return torch.optim.Adam(groups, lr=config.lr, betas=config.betas, fused=True)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The splits that training reads, from the decoded cache."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..data.cache import load_views
@@ -30,7 +30,7 @@ class TrainingData:
 
 def open_training_data(root: Path, recipe: Recipe) -> TrainingData:
     """Open (and on the first time build) the caches that a recipe needs; raise DatasetError when they do not fit it."""
-    train = _load(root, "train", recipe)
+    train = first_views(_load(root, "train", recipe), recipe.data.views)
     # A small dataset may have no validation object: samples and validation then show training objects.
     val = _load(root, "val", recipe) if Dataset.open(root).objects("val") else train
     names = _part_names(train)
@@ -39,6 +39,15 @@ def open_training_data(root: Path, recipe: Recipe) -> TrainingData:
             f"{root} has no part labels, but the recipe has the head 'parts'. Use a recipe without."
         )
     return TrainingData(root, train, val, names)
+
+
+def first_views(viewset: ViewSet, count: int | None) -> ViewSet:
+    """The view set with the first `count` views of each object alone; all when None."""
+    if count is None or count >= viewset.views:
+        return viewset
+    names = ("inputs", "masks", "world_to_cam", "fx", "fy", "cx", "cy", "images", "parts", "depth")
+    found = {name: getattr(viewset, name) for name in names}
+    return replace(viewset, **{name: value[:, :count] for name, value in found.items() if value is not None})
 
 
 def _load(root: Path, split: str, recipe: Recipe) -> ViewSet:

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .base import Scene, TermConfig, Views, pick_views, shrink_views
+from .consistency import Cycle, NeighbourMask, Symmetry
 from .mesh import MeshColor, MeshMask, MeshSmooth
 from .planes import PlaneColor, PlaneMask, PlaneParts
 from .projection import Drwr, Match2d
@@ -18,23 +19,27 @@ TERMS: tuple[type[TermConfig], ...] = (
     PlaneMask, PlaneColor, PlaneParts,
     Drwr, Match2d,
     MeshMask, MeshColor, MeshSmooth,
+    Cycle, NeighbourMask, Symmetry,
 )  # fmt: skip
 Term = Annotated[
     SplatMask | SplatColor | SplatParts
     | VoxelSilhouette | VoxelColor
     | PlaneMask | PlaneColor | PlaneParts
     | Drwr | Match2d
-    | MeshMask | MeshColor | MeshSmooth,
+    | MeshMask | MeshColor | MeshSmooth
+    | Cycle | NeighbourMask | Symmetry,
     Field(discriminator="kind"),
 ]  # fmt: skip
 
 __all__ = [
     "TERMS",
+    "Cycle",
     "Drwr",
     "Match2d",
     "MeshColor",
     "MeshMask",
     "MeshSmooth",
+    "NeighbourMask",
     "PlaneColor",
     "PlaneMask",
     "PlaneParts",
@@ -42,6 +47,7 @@ __all__ = [
     "SplatColor",
     "SplatMask",
     "SplatParts",
+    "Symmetry",
     "Term",
     "TermConfig",
     "Views",

@@ -55,6 +55,8 @@ class TermConfig(Config):
     """The image pass that the term compares with, beside the masks: images, parts or depth."""
     shape: ClassVar[Literal["points", "mesh"]] = "points"
     """What the model must make."""
+    needs_neighbours: ClassVar[bool] = False
+    """Whether the term compares with images of similar objects."""
 
     weight: Positive = 1.0
 
