@@ -25,7 +25,7 @@ class Exponent:
     exponent: float
     """Of all cases of the line; below the true one where a fixed cost per call still counts."""
     at_the_end: float
-    """Between the two largest cases."""
+    """Between the largest case and one of at most half its size."""
     least: float
     most: float
 
@@ -35,6 +35,14 @@ def fit_exponent(sizes: Sequence[float], times: Sequence[float]) -> float:
     if len(set(sizes)) < 2:
         return math.nan
     return float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
+
+
+def end_exponent(sizes: Sequence[float], times: Sequence[float]) -> float:
+    """Slope between the largest size and the next one of at most half of it; of all sizes when there is none."""
+    below = [i for i, size in enumerate(sizes) if 2 * size <= sizes[-1]]
+    if not below:
+        return fit_exponent(sizes, times)
+    return fit_exponent([sizes[below[-1]], sizes[-1]], [times[below[-1]], times[-1]])
 
 
 def line(
@@ -62,6 +70,6 @@ def fit_all(rows: Sequence["Row"], centres: Mapping[str, tuple[int, int]]) -> li
                 found = line(rows, renderer, form, along, (size, count))
                 if len(found) > 1:
                     x, y = zip(*found)
-                    slopes = fit_exponent(x, y), fit_exponent(x[-2:], y[-2:])
+                    slopes = fit_exponent(x, y), end_exponent(x, y)
                     exponents.append(Exponent(renderer, form, along, at, *slopes, x[0], x[-1]))
     return exponents

@@ -21,9 +21,9 @@ SIZES, POINTS, FACES = (32, 64, 128, 256), (1000, 2000, 4000, 8000, 16000, 32000
 CENTRE: dict[Unit, tuple[int, int]] = {"points": (64, 8000), "faces": (224, 1280)}
 FORMS = ("ours", "brute")
 # A step that is foretold to take longer, or more of the free memory, is left out.
-MOST_SECONDS, MOST_MEMORY_SHARE = 20.0, 0.5
+MOST_SECONDS, MOST_MEMORY_SHARE = 6.0, 0.5
 # After this time no further turn of a case begins.
-_CASE_SECONDS = 2.0
+_CASE_SECONDS = 1.0
 # A case that is quick for every form, measured first to foretell the others.
 _CALIBRATION: dict[Unit, tuple[int, int]] = {"points": (32, 500), "faces": (32, 320)}
 VERSION = 1

@@ -52,7 +52,7 @@ def _number(value: float | None) -> str:
 def _exponents(exponents: list[Exponent]) -> str:
     lines = [
         "time (forward + backward) grows as a power of the number of points, faces or pixels: exponent fitted to all,",
-        "and between the two largest; fixed costs of a call make small ones look flat",
+        "and to the largest two (apart by 2 at least); fixed costs of a call make small ones look flat",
     ]
     for one in exponents:
         who = one.renderer if one.form == "ours" else f"{one.renderer}, brute"

@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from recon_core.bench.cases import RENDERERS, Case, make_scene, make_step, renderers_named
-from recon_core.bench.exponents import fit_exponent, line
+from recon_core.bench.exponents import end_exponent, fit_exponent, line
 from recon_core.bench.measure import compare, peak_growth_mb
 from recon_core.bench.memory import MemoryServer, can_measure_memory
 from recon_core.bench.report import write_report
@@ -97,6 +97,13 @@ def test_exponent_of_noise_and_of_a_fixed_cost():
     assert math.isnan(fit_exponent([64, 64], [1.0, 2.0]))
 
 
+def test_the_end_is_between_sizes_that_differ():
+    sizes = [32**2, 64**2, 224**2, 256**2]
+    times = [1.0, 4.0, 300.0, 64.0]  # noise between sizes that hardly differ says nothing
+    assert end_exponent(sizes, times) == pytest.approx(1.0)
+    assert end_exponent([100, 150], [1.0, 1.5]) == pytest.approx(1.0)
+
+
 def test_lines_go_through_the_centre():
     rows = [
         Row(
@@ -149,7 +156,7 @@ def test_what_needs_too_much_memory_is_refused_before_it_runs():
 def test_what_takes_too_long_is_foretold_from_what_was_measured():
     renderer = renderers_named(["mesh mask"])[0]
     foresight = Foresight()
-    foresight.learn("mesh mask", "brute", renderer.brute.work(Case(32, 1280, 1)), took_s=0.5)
+    foresight.learn("mesh mask", "brute", renderer.brute.work(Case(32, 1280, 1)), took_s=0.5)  # 2^20 pairs
     plenty = 1e15
     assert foresight.objection(renderer, "brute", Case(64, 1280, 1), plenty) is None  # 2 s
     objection = foresight.objection(renderer, "brute", Case(224, 5120, 1), plenty)  # 0.5 * 49 * 4
