@@ -9,16 +9,15 @@ from typing import Any
 from ..children import terminable
 from ..io.atomic import write_json, write_text
 from ..io.weights import read_json
-from ..methods.run import read_run_recipe
 from ..training.checkpoints import latest_checkpoint, list_checkpoints
 from .child import claimed
 from .console import Console
-from .curves import Curve, iou_curve
+from .curves import Curve, iou_curve, joined_curve
 from .grid import write_grid
 from .page import render_page
 from .plan import Entry, Options, Plan, claim, make_plan
-from .runs import Bench, Record, complete, evaluation_path, read_record
-from .table import Board, Finished, learns_from, make_board
+from .runs import Bench, Record, complete, evaluation_path, learns_from, read_record
+from .table import Board, Finished, make_board
 from .text import as_json, as_text
 
 Curves = dict[str, dict[str, list[Curve]]]
@@ -103,11 +102,7 @@ def _told(record: Record) -> str:
 
 def _finished(plan: Plan, records: Sequence[Record]) -> list[Finished]:
     return [
-        Finished(
-            record,
-            read_json(evaluation_path(plan, record.recipe, record.seed)),
-            read_run_recipe(plan.run_folder(record.recipe, record.seed)),
-        )
+        Finished(record, read_json(evaluation_path(plan, record.recipe, record.seed)))
         for record in records
         if record.status == "finished"
     ]
@@ -164,6 +159,7 @@ def _curves(plan: Plan, finished: Sequence[Finished]) -> Curves:
     curves: Curves = {"mask_iou": {}, "chamfer": {}}
     for one in finished:
         name, seed = one.record.recipe, one.record.seed
-        curves["mask_iou"].setdefault(name, []).append(iou_curve(plan.run_folder(name, seed)))
+        folders = [plan.run_folder(name, seed).parent / folder for folder in one.record.folders]
+        curves["mask_iou"].setdefault(name, []).append(joined_curve(folders, iou_curve))
         curves["chamfer"].setdefault(name, []).append(one.record.chamfer_curve)
     return curves

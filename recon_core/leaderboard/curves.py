@@ -6,6 +6,7 @@ Both are made after the clock: the Chamfer of a checkpoint is not counted in the
 
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..evaluation.truth import load_split
 from ..io.weights import read_json
 from ..methods.run import LoadedRun, load_run
 from ..threads import single_threaded
-from ..training.checkpoints import list_checkpoints
+from ..training.checkpoints import latest_checkpoint, list_checkpoints
 
 MAX_OBJECTS = 24
 TRUE_POINTS = 2048
@@ -50,6 +51,15 @@ def chamfer_curve(run: Path, data: Path) -> Curve:
                 curve.append((cpu_s, _chamfer(load_run(checkpoint, "cpu"), dataset)))
             except ReconError:
                 continue
+    return curve
+
+
+def joined_curve(runs: Sequence[Path], curve_of: Callable[[Path], Curve]) -> Curve:
+    """The curves of trainings that follow one another, as one over their CPU time together."""
+    curve, before = [], 0.0
+    for run in runs:
+        curve += [(before + cpu_s, score) for cpu_s, score in curve_of(run)]
+        before += float(read_json(latest_checkpoint(run) / "state.json")["cpu_s"])
     return curve
 
 

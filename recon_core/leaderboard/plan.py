@@ -21,6 +21,8 @@ NOT_COMPARED = ("demo",)
 GPU_SUFFIX = "_paper"
 # Objects whose passes are looked at; a dataset is rendered in one go, so they are alike.
 LOOKED_AT = 8
+# Shipped recipes that begin from a run of another: each gets half of the budget.
+BEGIN_WITH = {"ssl_nn": "ssl_cc"}
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
@@ -53,6 +55,7 @@ class Entry:
     recipe: Recipe | None = None
     skip: str = ""
     error: str = ""
+    before: Recipe | None = None  # trained first, for half of the budget; this one starts from it
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,9 @@ def _entry(source: str, dataset: Dataset, options: Options) -> Entry:
     name = Path(source).stem
     try:
         recipe = load_recipe(source, base_overrides(options, 0))
-        return Entry(name, source, recipe, skip=lacking(recipe, dataset))
+        first = BEGIN_WITH.get(name)
+        before = None if first is None else load_recipe(first, base_overrides(options, 0))
+        return Entry(name, source, recipe, skip=lacking(recipe, dataset), before=before)
     except ReconError as error:
         return Entry(name, source, error=str(error))
 

@@ -5,7 +5,7 @@ A record OUT/results/RECIPE/seed-S.json says how it ended. A failure is a record
 """
 
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from ..errors import CheckpointError, ReconError, TrainingError
@@ -16,8 +16,8 @@ from ..methods.run import read_run_recipe
 from ..training.checkpoints import latest_checkpoint, list_checkpoints
 from .child import Outcome, failure, run_recon
 from .console import Console, TrainingBar
-from .curves import chamfer_curve, keep_last_checkpoint
-from .plan import Entry, Plan, base_overrides
+from .curves import chamfer_curve, joined_curve, keep_last_checkpoint
+from .plan import BEGIN_WITH, Entry, Plan, base_overrides
 from .speed import (
     PROBE_STEPS,
     Length,
@@ -47,6 +47,9 @@ class Record:
     wall_s: float = 0.0  # of the training processes together
     peak_mb: float | None = None
     parameters: int | None = None
+    pose: str = ""  # kind of the recipe's pose source
+    learns_from: str = ""
+    folders: list[str] = field(default_factory=list)  # of its trainings, in order, beside one another
     chamfer_curve: list[tuple[float, float]] = field(default_factory=list)
 
 
@@ -61,6 +64,11 @@ class Bench:
     def log(self, name: str) -> Path:
         """Where a child's output goes."""
         return self.plan.options.out / "logs" / f"{name}.log"
+
+    def common(self) -> list[str | Path]:
+        """What every training is given."""
+        options = self.plan.options
+        return ["--data", options.data, "--device", options.device, "--threads", str(options.threads)]
 
     def child(self, arguments: list[str | Path], log: Path, watch=lambda: None) -> Outcome:
         """Run `recon ARGUMENTS` on the plan's threads."""
@@ -79,12 +87,38 @@ def read_record(plan: Plan, name: str, seed: int) -> Record:
         return Record(name, seed)
     content = read_json(path)
     content["chamfer_curve"] = [tuple(point) for point in content.get("chamfer_curve", [])]
-    return Record(**content)
+    known = {one.name for one in fields(Record)}
+    return Record(**{name: value for name, value in content.items() if name in known})
 
 
 def evaluation_path(plan: Plan, name: str, seed: int) -> Path:
     """The metrics of a run, where it has been scored."""
     return plan.run_folder(name, seed) / "evaluation" / plan.options.split / "metrics.json"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training: most runs are one, a recipe that begins with another's weights is two."""
+
+    name: str  # in logs and probes
+    source: str
+    recipe: Recipe
+    folder: Path
+    share: float  # of the budget or the steps
+    overrides: tuple[str, ...] = ()
+
+
+def stages_of(plan: Plan, entry: Entry, seed: int) -> list[Stage]:
+    """The trainings of one recipe and seed, in order."""
+    folder = plan.run_folder(entry.name, seed)
+    assert entry.recipe is not None
+    if entry.before is None:
+        return [Stage(entry.name, entry.source, entry.recipe, folder, 1.0)]
+    first = folder.with_name(f"{folder.name}-before")
+    return [
+        Stage(f"{entry.name}-before", BEGIN_WITH[entry.name], entry.before, first, 0.5),
+        Stage(entry.name, entry.source, entry.recipe, folder, 0.5, (f"start={first.resolve()}",)),
+    ]
 
 
 def complete(bench: Bench, entry: Entry, seed: int) -> Record:
@@ -102,52 +136,64 @@ def complete(bench: Bench, entry: Entry, seed: int) -> Record:
 
 
 def _complete(bench: Bench, entry: Entry, record: Record) -> None:
-    folder = bench.plan.run_folder(entry.name, record.seed)
-    record.stage = "training"
-    _train(bench, entry, record, folder)
-    state = read_json(latest_checkpoint(folder) / "state.json")
-    record.steps, record.cpu_s = int(state["step"]), float(state["cpu_s"])
-    record.parameters = record.parameters or _parameters(folder)
+    plan, stages = bench.plan, stages_of(bench.plan, entry, record.seed)
+    folder = stages[-1].folder
+    for stage in stages:
+        record.stage = "training"
+        _train(bench, stage, record)
+    _note_costs(record, entry, stages)
     record.stage = "evaluation"
-    if not evaluation_path(bench.plan, entry.name, record.seed).is_file():
+    if not evaluation_path(plan, entry.name, record.seed).is_file():
         bench.console.say(f"    scoring {entry.name}, seed {record.seed}")
         _evaluate(bench, entry, record.seed, folder)
     if not record.chamfer_curve:
-        record.chamfer_curve = chamfer_curve(folder, bench.plan.options.data)
-    keep_last_checkpoint(folder)
+        folders = [stage.folder for stage in stages]
+        record.chamfer_curve = joined_curve(folders, lambda run: chamfer_curve(run, plan.options.data))
+    for stage in stages:
+        keep_last_checkpoint(stage.folder)
     record.stage = ""
 
 
-def _train(bench: Bench, entry: Entry, record: Record, folder: Path) -> None:
-    """Train to the end, from the start or from the last checkpoint; raises ReconErrors."""
-    options = bench.plan.options
+def _note_costs(record: Record, entry: Entry, stages: list[Stage]) -> None:
+    """What the finished stages took together, and what the recipe is."""
     assert entry.recipe is not None
-    common: list[str | Path] = [
-        "--data",
-        options.data,
-        "--device",
-        options.device,
-        "--threads",
-        str(options.threads),
-    ]
-    checkpoints = list_checkpoints(folder)
+    states = [read_json(latest_checkpoint(stage.folder) / "state.json") for stage in stages]
+    record.steps = sum(int(state["step"]) for state in states)
+    record.cpu_s = sum(float(state["cpu_s"]) for state in states)
+    record.parameters = record.parameters or _parameters(stages[-1].folder)
+    record.pose, record.learns_from = entry.recipe.pose.kind, learns_from(entry.recipe)
+    record.folders = [str(stage.folder.relative_to(stages[-1].folder.parent)) for stage in stages]
+
+
+def learns_from(recipe: Recipe) -> str:
+    """What supervises a recipe besides cameras: masks, and colours or parts where its terms compare them."""
+    names = {"masks": "masks", "images": "colours", "parts": "parts"}
+    return ", ".join(names.get(one, one) for one in recipe.passes)
+
+
+def _train(bench: Bench, stage: Stage, record: Record) -> None:
+    """Train to the end, from the start or from the last checkpoint; raises ReconErrors."""
+    checkpoints, folder = list_checkpoints(stage.folder), stage.folder
     if checkpoints:
-        recipe = _own_recipe(folder, entry.recipe)
-        steps = recipe.optim.steps
+        steps = _own_recipe(folder, stage.recipe).optim.steps
         if _step(checkpoints[-1]) >= steps:
             return
-        arguments = ["train", "--resume", folder, *common]
+        arguments = ["train", "--resume", folder, *bench.common()]
         bench.console.say(
-            f"    going on with {entry.name}, seed {record.seed}, at step {_step(checkpoints[-1])}"
+            f"    going on with {stage.name}, seed {record.seed}, at step {_step(checkpoints[-1])}"
         )
     else:
-        length = find_length(bench, entry, record)
-        steps = length.steps
-        overrides = [*base_overrides(options, record.seed), *run_overrides(length)]
-        arguments = ["train", entry.source, "--out", folder, *common, *_as_sets(overrides)]
-        bench.console.say(f"    training {entry.name}, seed {record.seed}: {steps} steps")
-    record.stage = "training"
-    log = bench.log(f"{entry.name}-seed-{record.seed}")
+        record.stage = "speed"
+        length = find_length(bench, stage)
+        record.stage, steps = "training", length.steps
+        overrides = [
+            *base_overrides(bench.plan.options, record.seed),
+            *run_overrides(length),
+            *stage.overrides,
+        ]
+        arguments = ["train", stage.source, "--out", folder, *bench.common(), *_as_sets(overrides)]
+        bench.console.say(f"    training {stage.name}, seed {record.seed}: {steps} steps")
+    log = bench.log(f"{stage.name}-seed-{record.seed}")
     with TrainingBar(bench.console, folder, steps) as bar:
         outcome = bench.child(arguments, log, bar.follow)
     record.wall_s += outcome.wall_s
@@ -156,41 +202,31 @@ def _train(bench: Bench, entry: Entry, record: Record, folder: Path) -> None:
         raise TrainingError(failure(outcome, log))
 
 
-def find_length(bench: Bench, entry: Entry, record: Record) -> Length:
-    """Steps and validations of a run; measures the recipe's speed when there is a budget."""
+def find_length(bench: Bench, stage: Stage) -> Length:
+    """Steps and validations of a training; measures the recipe's speed when there is a budget."""
     options = bench.plan.options
     if options.steps is not None:
-        return fixed_length(options.steps)
+        return fixed_length(max(1, round(options.steps * stage.share)))
     assert options.budget_s is not None
-    record.stage = "speed"
-    return fitting_length(_speed(bench, entry), options.budget_s)
+    return fitting_length(_speed(bench, stage), options.budget_s * stage.share)
 
 
-def _speed(bench: Bench, entry: Entry) -> Speed:
+def _speed(bench: Bench, stage: Stage) -> Speed:
     """The recipe's speed on this machine: kept from an earlier call, or measured now."""
-    options = bench.plan.options
-    assert entry.recipe is not None
-    kept, probe = options.out / "probes" / f"{entry.name}.json", options.out / "probes" / entry.name
-    speed = from_record(kept, entry.recipe)
+    folder = bench.plan.options.out / "probes"
+    kept, probe = folder / f"{stage.name}.json", folder / stage.name
+    speed = from_record(kept, stage.recipe)
     if speed is not None:
         return speed
-    bench.console.say(f"    measuring the speed of {entry.name}: {PROBE_STEPS} steps")
+    bench.console.say(f"    measuring the speed of {stage.name}: {PROBE_STEPS} steps")
     shutil.rmtree(probe, ignore_errors=True)
-    overrides = [*base_overrides(options, 0), *probe_overrides()]
-    common: list[str | Path] = [
-        "--data",
-        options.data,
-        "--device",
-        options.device,
-        "--threads",
-        str(options.threads),
-    ]
-    log = bench.log(f"{entry.name}-speed")
-    outcome = bench.child(["train", entry.source, "--out", probe, *common, *_as_sets(overrides)], log)
+    overrides = [*base_overrides(bench.plan.options, 0), *probe_overrides()]
+    log = bench.log(f"{stage.name}-speed")
+    outcome = bench.child(["train", stage.source, "--out", probe, *bench.common(), *_as_sets(overrides)], log)
     if outcome.status != 0:
         raise TrainingError(failure(outcome, log))
     speed = read_speed(probe)
-    write_json(kept, as_record(speed, entry.recipe))
+    write_json(kept, as_record(speed, stage.recipe))
     shutil.rmtree(probe, ignore_errors=True)
     return speed
 

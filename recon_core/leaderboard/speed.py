@@ -111,8 +111,8 @@ def fixed_length(steps: int) -> Length:
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """Changes with whatever may change the speed: everything but seed, length and logs."""
-    content = recipe.model_dump(mode="json", by_alias=True, exclude={"seed", "log"})
+    """Changes with whatever may change the speed: everything but seed, length, logs and the weights at the start."""
+    content = recipe.model_dump(mode="json", by_alias=True, exclude={"seed", "log", "start"})
     content["optim"].pop("steps")
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from ..evaluation.protocols import PROTOCOLS, protocol_metrics
 from ..evaluation.scores import METHODS, describe_metrics
-from ..methods.recipe import KnownPose, Recipe
 from .plan import Plan
 from .runs import Record
 
@@ -77,11 +76,10 @@ class Board:
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run: its record, its metrics.json, its recipe."""
+    """A finished run: its record and its metrics.json."""
 
     record: Record
     result: dict[str, Any]
-    recipe: Recipe
 
 
 def columns_of(protocol: str) -> list[Column]:
@@ -161,23 +159,17 @@ def make_board(
     return board
 
 
-def learns_from(recipe: Recipe) -> str:
-    """What supervises a recipe besides cameras: masks, and colours or parts where its terms compare them."""
-    names = {"masks": "masks", "images": "colours", "parts": "parts"}
-    return ", ".join(names.get(one, one) for one in recipe.passes)
-
-
 def _row(name: str, runs: list[Finished], columns: list[Column], plan: Plan) -> Row:
-    recipe, records = runs[0].recipe, [one.record for one in runs]
+    records = [one.record for one in runs]
     cpu_s = tuple(record.cpu_s for record in records if record.cpu_s is not None)
     budget_s = plan.options.budget_s
     peaks = [record.peak_mb for record in records if record.peak_mb is not None]
     return Row(
         name=name,
-        group="known" if isinstance(recipe.pose, KnownPose) else "learnt",
+        group="known" if records[0].pose == "known" else "learnt",
         points=runs[0].result["points"]["predicted"],
         scores=_scores([values_of(one.result, "model", plan.options.protocol) for one in runs], columns),
-        learns_from=learns_from(recipe),
+        learns_from=records[0].learns_from,
         seeds=len(runs),
         steps=records[0].steps,
         cpu_s=cpu_s,

@@ -223,7 +223,7 @@ def test_spread_of_seeds() -> None:
     assert spread([3.0]).std is None
 
 
-def fake(plan, name: str, seed: int, chamfer: float, points: int = 100, pose: str = "splat") -> Finished:
+def fake(plan, name: str, seed: int, chamfer: float, points: int = 100, pose: str = "known") -> Finished:
     """A finished run with made-up scores; the mean shape's Chamfer is 8."""
 
     def methods(value: float) -> dict[str, float]:
@@ -233,8 +233,10 @@ def fake(plan, name: str, seed: int, chamfer: float, points: int = 100, pose: st
         "objects": 2, "views_per_object": 1, "points": {"predicted": points},
         "methods": {"model": methods(chamfer), "mean_shape": methods(8.0), "noise_floor": methods(1.0)},
     }  # fmt: skip
-    record = Record(name, seed, "finished", steps=6, cpu_s=66.0 + seed, peak_mb=300.0, parameters=10)
-    return Finished(record, result, load_recipe(pose))
+    record = Record(
+        name, seed, "finished", steps=6, cpu_s=66.0 + seed, peak_mb=300.0, parameters=10, pose=pose
+    )
+    return Finished(record, result)
 
 
 def test_rows_are_ranked_by_group_and_marked(dataset, tmp_path) -> None:
@@ -243,7 +245,7 @@ def test_rows_are_ranked_by_group_and_marked(dataset, tmp_path) -> None:
         options(dataset, tmp_path, steps=None, budget_s=60.0, seeds=2, recipes=("splat", "<b>&"))
     )
     runs = [fake(plan, "worse", 0, 9.0), fake(plan, "better", 0, 3.0), fake(plan, "better", 1, 5.0)]
-    runs += [fake(plan, "unposed", 0, 3.5, 200, "splat_unposed")]
+    runs += [fake(plan, "unposed", 0, 3.5, 200, "ensemble")]
     board = make_board(plan, runs, {"lacking": "needs parts"}, {"<b>&": "no such file"})
     known = [row for row in board.rows if row.group == "known"]
     assert [(row.rank, row.name, row.trailing) for row in known] == [(1, "better", False), (2, "worse", True)]
