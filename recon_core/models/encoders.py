@@ -207,12 +207,16 @@ def three_layers(inputs: int, width: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
 
 
+# Standard deviation of a standard normal that is cut at 2: what is cut must not make activations shrink.
+_CUT_STD = 0.87962566
+
+
 def he_start(module: nn.Module) -> None:
     """He's start for all convolutions and linear layers: truncated normal, variance 2 / fan-in; biases 0."""
     for part in module.modules():
         if isinstance(part, nn.Conv2d | nn.Linear):
             fan_in = part.weight[0].numel()
-            std = math.sqrt(2 / fan_in)
+            std = math.sqrt(2 / fan_in) / _CUT_STD
             nn.init.trunc_normal_(part.weight, std=std, a=-2 * std, b=2 * std)
             assert part.bias is not None
             nn.init.zeros_(part.bias)

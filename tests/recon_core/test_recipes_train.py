@@ -22,7 +22,8 @@ SMALL = (
     "model.points=100", "model.width=4", "model.features=32", "model.hidden=32", "optim.objects=3",
     "data.mask_size=32", "log.metrics=1", "optim.warmup=0", "optim.lr_end=1",
 )  # fmt: skip
-QUICK_SEARCH = "pose.bootstrap={templates: 2, azimuths: 8, elevations_deg: [10], points: 60, first_iterations: 5, iterations: 5}"
+SEARCH = "templates: 2, azimuths: 8, elevations_deg: [10], points: 60, first_iterations: 5, iterations: 5"
+QUICK_SEARCH = f"pose.bootstrap={{{SEARCH}}}"
 
 
 @pytest.fixture(scope="module")
