@@ -17,6 +17,7 @@ from .grid import write_grid
 from .page import render_page
 from .plan import Entry, Options, Plan, claim, make_plan
 from .runs import Bench, Record, complete, evaluation_path, learns_from, read_record
+from .speed import fingerprint
 from .table import Board, Finished, make_board
 from .text import as_json, as_text
 
@@ -100,6 +101,26 @@ def _told(record: Record) -> str:
     return f"{record.steps} steps in {record.cpu_s or 0.0:.1f} CPU seconds"
 
 
+def with_earlier(plan: Plan, records: Sequence[Record]) -> list[Record]:
+    """These records, and what earlier calls finished: other recipes, and more seeds of the recipes planned now."""
+    planned = {entry.name: entry.recipe for entry in plan.entries}
+    known = {(record.recipe, record.seed) for record in records}
+    found = list(records)
+    for path in sorted((plan.options.out / "results").glob("*/seed-*.json")):
+        name, seed = path.parent.name, int(path.stem.removeprefix("seed-"))
+        record = read_record(plan, name, seed)
+        if (
+            (name, seed) in known
+            or record.status != "finished"
+            or not evaluation_path(plan, name, seed).is_file()
+        ):
+            continue
+        recipe = planned.get(name)
+        if recipe is None or record.fingerprint == fingerprint(recipe):
+            found.append(record)
+    return found
+
+
 def _finished(plan: Plan, records: Sequence[Record]) -> list[Finished]:
     return [
         Finished(record, read_json(evaluation_path(plan, record.recipe, record.seed)))
@@ -110,7 +131,7 @@ def _finished(plan: Plan, records: Sequence[Record]) -> list[Finished]:
 
 def _write_tables(plan: Plan, records: Sequence[Record]) -> tuple[Board, Curves, list[Finished]]:
     """leaderboard.json and table.txt of what there is so far."""
-    finished = _finished(plan, records)
+    finished = _finished(plan, with_earlier(plan, records))
     board = make_board(plan, finished, _skipped(plan), _failed(plan, records))
     curves = _curves(plan, finished)
     write_json(plan.options.out / "leaderboard.json", as_json(plan, board, curves))

@@ -28,7 +28,8 @@ class TrainingBar:
 
     def __init__(self, console: Console, run: Path, steps: int) -> None:
         self._log = run / "metrics.jsonl"
-        self._bar = tqdm(total=steps, unit="step", disable=console.quiet, dynamic_ncols=True, leave=False)
+        hidden = True if console.quiet else None  # None: only where somebody looks, not in a file
+        self._bar = tqdm(total=steps, unit="step", disable=hidden, dynamic_ncols=True, leave=False)
         self._iou = ""
         self._first = True
 

@@ -49,6 +49,7 @@ class Record:
     parameters: int | None = None
     pose: str = ""  # kind of the recipe's pose source
     learns_from: str = ""
+    fingerprint: str = ""
     folders: list[str] = field(default_factory=list)  # of its trainings, in order, beside one another
     chamfer_curve: list[tuple[float, float]] = field(default_factory=list)
 
@@ -162,6 +163,7 @@ def _note_costs(record: Record, entry: Entry, stages: list[Stage]) -> None:
     record.cpu_s = sum(float(state["cpu_s"]) for state in states)
     record.parameters = record.parameters or _parameters(stages[-1].folder)
     record.pose, record.learns_from = entry.recipe.pose.kind, learns_from(entry.recipe)
+    record.fingerprint = fingerprint(entry.recipe)
     record.folders = [str(stage.folder.relative_to(stages[-1].folder.parent)) for stage in stages]
 
 

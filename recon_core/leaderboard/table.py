@@ -247,8 +247,8 @@ def notes_of(plan: Plan, board: Board, finished: Sequence[Finished]) -> list[str
             f"{finished[0].result['views_per_object']} views each, protocol {options.protocol}."
         )
     notes.append(
-        f"{options.seeds} seeds: mean ± standard deviation of the sample; a difference within it means nothing."
-        if options.seeds > 1
+        "Several seeds: mean ± standard deviation of the sample; a difference within it means nothing."
+        if any(row.seeds > 1 for row in board.rows)
         else "One seed: the spread is not known, and small differences mean nothing."
     )
     trailing = [row.name for row in board.rows if row.trailing]

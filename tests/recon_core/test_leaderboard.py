@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from tiny_dataset import make_tiny_dataset
 
 from recon_core.errors import ConfigError, DatasetError, InputError, TrainingError
 from recon_core.evaluation.protocols import PROTOCOLS, protocol_metrics
-from recon_core.leaderboard.board import describe, run_leaderboard
+from recon_core.io.atomic import write_json
+from recon_core.leaderboard.board import describe, run_leaderboard, with_earlier
 from recon_core.leaderboard.chart import Line, chart
 from recon_core.leaderboard.child import Outcome, claimed, failure, run_recon
 from recon_core.leaderboard.console import last_lines
 from recon_core.leaderboard.page import command, render_page
 from recon_core.leaderboard.plan import Options, claim, make_plan, parse_budget, shipped_recipes
-from recon_core.leaderboard.runs import Record
+from recon_core.leaderboard.runs import Record, evaluation_path, record_path
 from recon_core.leaderboard.speed import Speed, fingerprint, fitting_length, speed_of
 from recon_core.leaderboard.table import Finished, bare, make_board, spread
 from recon_core.leaderboard.text import as_text
@@ -307,11 +308,23 @@ def test_charts_hold_their_points() -> None:
 
 @pytest.mark.slow
 def test_a_leaderboard_from_end_to_end(dataset, tmp_path) -> None:
-    """Two seeds of one recipe under a protocol, one that diverges; a second call trains nothing and adds a recipe."""
+    """One recipe that trains and one that diverges, under a protocol; then a second seed, which trains alone."""
     out = tmp_path / "out"
-    wanted = options(dataset, out, seeds=2, protocol="dpc", recipes=("splat", diverging(tmp_path)))
+    wanted = options(dataset, out, protocol="dpc", recipes=("splat", diverging(tmp_path)))
     result = run_leaderboard(wanted)
     assert result.exit_status == 3
+    board = json.loads(result.files["json"].read_text())
+    assert "seed 0, training: Step 0: the loss is not finite" in board["failed"]["diverging"]
+    assert "diverging" in result.text
+    first = {
+        path: path.stat().st_mtime_ns for path in out.glob("runs/splat/*/checkpoints/*/weights.safetensors")
+    }
+    assert len(first) == 1  # the older ones were removed
+
+    wanted = replace(wanted, seeds=2, recipes=("splat",))
+    result = run_leaderboard(wanted)
+    assert result.exit_status == 0
+    assert {path: path.stat().st_mtime_ns for path in first} == first
     board = json.loads(result.files["json"].read_text())
     row = next(row for row in board["rows"] if row["name"] == "splat")
     assert (row["rank"], row["seeds"], row["steps"], row["points"]) == (1, 2, 6, 100)
@@ -319,10 +332,8 @@ def test_a_leaderboard_from_end_to_end(dataset, tmp_path) -> None:
     assert headline["low"] < headline["high"]
     assert headline["mean"] == pytest.approx(np.mean(headline["values"]))
     assert {"mean training shape", "retrieval", "noise floor"} <= {row["name"] for row in board["rows"]}
-    assert "seed 1, training: Step 0: the loss is not finite" in board["failed"]["diverging"]
     assert [len(curve) for curve in board["curves"]["mask_iou"]["splat"]] == [6, 6]
     assert [len(curve) for curve in board["curves"]["chamfer"]["splat"]] == [3, 3]
-    assert "diverging" in result.text
     page = result.files["page"].read_text()
     check_page(page)
     assert "data:image/png" in page
@@ -331,24 +342,28 @@ def test_a_leaderboard_from_end_to_end(dataset, tmp_path) -> None:
     assert grid.shape[1] > 3 * 176  # input, truth, splat
     assert (grid.reshape(-1, 3) != 255).any(1).mean() > 0.05
 
-    weights = {
-        path: path.stat().st_mtime_ns for path in out.glob("runs/splat/*/checkpoints/*/weights.safetensors")
-    }
-    assert len(weights) == 2  # the older ones were removed
-    again = run_leaderboard(replace(wanted, recipes=("splat",)))
-    assert again.exit_status == 0
-    assert {path: path.stat().st_mtime_ns for path in weights} == weights
-    changed = run_leaderboard(replace(wanted, recipes=(altered(tmp_path),), seeds=1))
+    (folder := tmp_path / "altered").mkdir()
+    (folder / "splat.yaml").write_text("name: splat\nterms: [{kind: splat_mask}]\noptim: {lr: 0.01}\n")
+    changed = run_leaderboard(replace(wanted, recipes=(str(folder / "splat.yaml"),), seeds=1))
     assert changed.exit_status == 1
     assert "another version of the recipe" in changed.text
 
 
-def altered(folder: Path) -> str:
-    """A recipe named as a shipped one, with another learning rate."""
-    (folder / "altered").mkdir()
-    path = folder / "altered" / "splat.yaml"
-    path.write_text("name: splat\nterms: [{kind: splat_mask}]\noptim: {lr: 0.01}\n")
-    return str(path)
+def test_the_table_keeps_what_earlier_calls_finished(dataset, tmp_path) -> None:
+    """Other recipes, and more seeds of the same version of one; not what failed or another version finished."""
+    plan = make_plan(options(dataset, tmp_path))
+    assert plan.entries[0].recipe is not None
+    same = fingerprint(plan.entries[0].recipe)
+    for record in (
+        Record("splat", 1, "finished", fingerprint=same),
+        Record("splat", 2, "finished", fingerprint="other"),
+        Record("drwr", 0, "finished", fingerprint="any"),
+        Record("dpc", 0, "failed"),
+    ):
+        write_json(record_path(plan, record.recipe, record.seed), asdict(record))
+        write_json(evaluation_path(plan, record.recipe, record.seed), {})
+    kept = with_earlier(plan, [Record("splat", 0, "finished")])
+    assert sorted((one.recipe, one.seed) for one in kept) == [("drwr", 0), ("splat", 0), ("splat", 1)]
 
 
 @pytest.mark.slow
