@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Operators of the sections Image and Reconstruct."""
+
+# pyright: reportInvalidTypeForm=false
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty
+
+from . import crop_preview, engine_onnx, images, pipeline, placing, points_object, session
+from .crop import CropError, crop_square, fit_box
+from .foreground import find_mask
+from .jobs import FAILED, Job, UserError
+
+
+def model_file(settings: Any) -> Path:
+    """The exported model that the settings choose. Raises UserError."""
+    if settings.model_source == "FILE":
+        if not settings.model_path:
+            raise UserError("No model file is chosen. Choose one that `recon export` made.")
+        return Path(bpy.path.abspath(settings.model_path))
+    if not engine_onnx.BUNDLED.is_file():
+        raise UserError(
+            "This build brings no model. Set Model to File and choose one that `recon export` made."
+        )
+    return engine_onnx.BUNDLED
+
+
+class RECON_OT_use_editor_image(bpy.types.Operator):
+    """Take the image that is open in an image editor of this window"""
+
+    bl_idname = "recon.use_editor_image"
+    bl_label = "Use Image Editor's Image"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return images.open_in_editor(context) is not None
+
+    def execute(self, context: Any) -> set[str]:
+        context.scene.recon.image = images.open_in_editor(context)
+        return {"FINISHED"}
+
+
+class RECON_OT_show_crop(bpy.types.Operator):
+    """Show what the model would see: the object cut out and centered"""
+
+    bl_idname = "recon.show_crop"
+    bl_label = "Show Crop"
+    bl_options = {"REGISTER"}
+
+    def execute(self, context: Any) -> set[str]:
+        settings = context.scene.recon
+        try:
+            rgba, mask_rgba = pixels(settings)
+            mask = find_mask(rgba, settings.mask_source, mask_rgba)
+            rgba[..., 3] = mask
+            crop_preview.show(crop_square(rgba, fit_box(mask), 128))
+        except (UserError, CropError) as error:
+            return refuse(self, error)
+        session.say("")
+        return {"FINISHED"}
+
+
+class RECON_OT_paint_mask(bpy.types.Operator):
+    """Make a mask image of the image's size, filled with the best guess, and open it for painting"""
+
+    bl_idname = "recon.paint_mask"
+    bl_label = "Paint Mask"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: Any) -> set[str]:
+        settings = context.scene.recon
+        try:
+            rgba = images.rgba_of(settings.image)
+        except UserError as error:
+            return refuse(self, error)
+        try:
+            mask = find_mask(rgba, "AUTO")
+        except UserError:
+            mask = rgba[..., 3] * 0
+        settings.mask_image = images.new_mask(f"{settings.image.name} mask", mask)
+        settings.mask_source = "IMAGE"
+        _open_for_painting(context, settings.mask_image)
+        return {"FINISHED"}
+
+
+def _open_for_painting(context: Any, image: Any) -> None:
+    for area in context.screen.areas if context.screen else ():
+        if area.type == "IMAGE_EDITOR":
+            area.spaces.active.image = image
+            area.spaces.active.ui_mode = "PAINT"
+
+
+class RECON_OT_reconstruct(bpy.types.Operator):
+    """Turn the image into a cloud of colored, labeled points at the 3D cursor's place in the scene"""
+
+    bl_idname = "recon.reconstruct"
+    bl_label = "Reconstruct"
+    bl_options = {"REGISTER"}
+    bl_description = (
+        "Turn the image into a cloud of colored, labeled points. Runs beside Blender; Esc is not needed"
+    )
+
+    wait: BoolProperty(
+        name="Wait",
+        description="Block until the points are there; for scripts",
+        options={"SKIP_SAVE", "HIDDEN"},
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return not any(job.title == self_title() for job in session.jobs.active)
+
+    def execute(self, context: Any) -> set[str]:
+        try:
+            job = start_reconstruction(context.scene, self.wait)
+        except (UserError, CropError) as error:
+            return refuse(self, error)
+        if job.state == FAILED:
+            self.report({"ERROR"}, job.error)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class RECON_OT_reconstruct_again(bpy.types.Operator):
+    """Reconstruct the image that the active cloud was made from once more, with the model chosen now"""
+
+    bl_idname = "recon.reconstruct_again"
+    bl_label = "Reconstruct Again"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return points_object.is_points(context.active_object)
+
+    def execute(self, context: Any) -> set[str]:
+        record = points_object.record_of(context.active_object)
+        image = bpy.data.images.get(record.get("image", ""))
+        if image is None:
+            return refuse(self, UserError("The image of this cloud is no longer in this file."))
+        context.scene.recon.image = image
+        return bpy.ops.recon.reconstruct()
+
+
+class RECON_OT_cancel(bpy.types.Operator):
+    """Stop what is running and drop its result"""
+
+    bl_idname = "recon.cancel"
+    bl_label = "Cancel"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return bool(session.jobs.active)
+
+    def execute(self, context: Any) -> set[str]:
+        for job in session.jobs.active:
+            job.cancel()
+        return {"FINISHED"}
+
+
+def self_title() -> str:
+    """Title of reconstruction jobs."""
+    return "Reconstruct"
+
+
+def pixels(settings: Any) -> tuple[Any, Any]:
+    """Pixels of the image, and of the mask image when it is asked for."""
+    rgba = images.rgba_of(settings.image)
+    mask_rgba = None
+    if settings.mask_source == "IMAGE":
+        if settings.mask_image is None:
+            raise UserError("No mask image is chosen.")
+        mask_rgba = images.rgba_of(settings.mask_image)
+    return rgba, mask_rgba
+
+
+def start_reconstruction(scene: Any, wait: bool = False) -> Job:
+    """Start a reconstruction with a scene's settings. Raises UserError."""
+    settings = scene.recon
+    if settings.engine == "WORKER":
+        from . import worker_jobs
+
+        return worker_jobs.start_reconstruction(scene, wait)
+    rgba, mask_rgba = pixels(settings)
+    request = pipeline.Request(rgba, settings.mask_source, mask_rgba, model_file(settings))
+    about = {
+        "image": settings.image.name,
+        "model": str(request.model_path),
+        "engine": "Blender",
+        "mask_source": settings.mask_source,
+    }
+    work = Job(
+        self_title(),
+        lambda job: pipeline.reconstruct(request, job),
+        lambda outcome: place(outcome, about),
+    )
+    return session.start(work, wait)
+
+
+def place(outcome: Any, about: dict[str, Any]) -> None:
+    """Put a reconstruction into the scene that is open now."""
+    crop_preview.show(outcome.crop)
+    record = {
+        **about,
+        "model_name": outcome.model_name,
+        "camera": None if outcome.camera is None else outcome.camera.record(),
+        "crop": list(outcome.box),
+        "color": outcome.color_source,
+        "timings_ms": outcome.timings_ms,
+    }
+    placing.add_cloud(f"{Path(about['image']).stem} points", outcome.cloud, record)
+    placing.finish("Reconstruct")
+
+
+def refuse(operator: Any, error: Exception) -> set[str]:
+    """Report an error in one line, in the panel too."""
+    session.say(str(error))
+    operator.report({"ERROR"}, str(error))
+    return {"CANCELLED"}
+
+
+CLASSES = (
+    RECON_OT_use_editor_image,
+    RECON_OT_show_crop,
+    RECON_OT_paint_mask,
+    RECON_OT_reconstruct,
+    RECON_OT_reconstruct_again,
+    RECON_OT_cancel,
+)

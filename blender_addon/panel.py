@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tab "Recon" in the 3D viewport's sidebar: sections in the order of work."""
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import crop_preview, engine_onnx, points_object, session
+from .compat import progress_bar
+
+
+class _Section(bpy.types.Panel):
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Recon"
+
+
+class RECON_PT_image(_Section):
+    """The picture, and what in it is the object."""
+
+    bl_idname = "RECON_PT_image"
+    bl_label = "Image"
+
+    def draw(self, context: Any) -> None:
+        layout, settings = _column(self.layout), context.scene.recon
+        layout.template_ID(settings, "image", open="image.open")
+        layout.operator("recon.use_editor_image", icon="IMAGE")
+        _pictures(layout, settings.image)
+        layout.prop(settings, "mask_source")
+        if settings.mask_source == "IMAGE":
+            layout.template_ID(settings, "mask_image", open="image.open")
+        row = layout.row(align=True)
+        row.enabled = settings.image is not None
+        row.operator("recon.show_crop", icon="BORDERMOVE")
+        row.operator("recon.paint_mask", icon="BRUSH_DATA")
+
+
+def _pictures(layout: Any, image: Any) -> None:
+    """The image, and beside it the crop once it is known."""
+    if image is None:
+        return
+    row = layout.row()
+    preview = image.preview_ensure()
+    if preview is not None:
+        row.template_icon(icon_value=preview.icon_id, scale=5)
+    if crop_preview.icon():
+        row.template_icon(icon_value=crop_preview.icon(), scale=5)
+
+
+class RECON_PT_reconstruct(_Section):
+    """The model, the button, and how far it is."""
+
+    bl_idname = "RECON_PT_reconstruct"
+    bl_label = "Reconstruct"
+
+    def draw(self, context: Any) -> None:
+        layout, settings = _column(self.layout), context.scene.recon
+        layout.prop(settings, "engine")
+        if settings.engine == "WORKER":
+            layout.prop(settings, "run_path")
+        else:
+            layout.prop(settings, "model_source")
+            if settings.model_source == "FILE":
+                layout.prop(settings, "model_path", text="")
+            _model_hint(layout, settings)
+        big = layout.row()
+        big.scale_y = 1.5
+        big.operator("recon.reconstruct", icon="OUTLINER_OB_POINTCLOUD")
+        draw_jobs(layout)
+
+
+def _model_hint(layout: Any, settings: Any) -> None:
+    """What to do when there is no model."""
+    if settings.model_source == "BUNDLED" and not engine_onnx.BUNDLED.is_file():
+        wrapped(
+            layout,
+            "This build brings no model. Set Model to File and choose one made by `recon export`.",
+            "INFO",
+        )
+    elif settings.model_source == "FILE" and settings.model_path:
+        path = Path(bpy.path.abspath(settings.model_path))
+        if not path.is_file():
+            wrapped(layout, f"{path.name} does not exist.", "ERROR")
+
+
+def draw_jobs(layout: Any) -> None:
+    """Progress of what runs with a way to stop it, else the last error."""
+    for job in session.jobs.active:
+        row = layout.row(align=True)
+        left = job.seconds_left()
+        text = job.stage if left is None else f"{job.stage}, {left:.0f} s left"
+        progress_bar(row, job.fraction, "Stopping" if job.cancelling else text)
+        row.operator("recon.cancel", text="", icon="X")
+    if session.message:
+        wrapped(layout, session.message, "ERROR")
+
+
+class RECON_PT_result(_Section):
+    """How the active cloud looks, and its parts."""
+
+    bl_idname = "RECON_PT_result"
+    bl_label = "Result"
+
+    def draw(self, context: Any) -> None:
+        points = context.active_object
+        if not points_object.is_points(points):
+            self.layout.label(text="Select a cloud.", icon="INFO")
+            return
+        layout, settings = _column(self.layout), points.recon
+        layout.label(text=f"{points.name}: {len(points.data.vertices):,} points")
+        layout.prop(settings, "color_by")
+        if settings.color_by == "DISTANCE":
+            layout.prop(settings, "heat_limit")
+        layout.prop(settings, "shape")
+        layout.prop(settings, "size")
+        _parts(self.layout, settings)
+        _origin(self.layout, points)
+
+
+def _parts(layout: Any, settings: Any) -> None:
+    if not settings.parts:
+        return
+    box = layout.box().column(align=True)
+    for label, part in enumerate(settings.parts, 1):
+        row = box.row(align=True)
+        row.prop(part, "visible", text="", icon="HIDE_OFF" if part.visible else "HIDE_ON", emboss=False)
+        swatch = row.row()
+        swatch.ui_units_x = 1.2
+        swatch.prop(part, "color", text="")
+        row.label(text=f"{part.name}: {part.count:,}")
+        row.operator("recon.select_part", text="", icon="RESTRICT_SELECT_OFF", emboss=False).label = label
+
+
+def _origin(layout: Any, points: Any) -> None:
+    record = points_object.record_of(points)
+    column = layout.column(align=True)
+    for name, label in (("image", "Image"), ("model_name", "Model"), ("color", "Colors"), ("file", "File")):
+        if record.get(name):
+            column.label(text=f"{label}: {record[name]}")
+    if record.get("image"):
+        layout.operator("recon.reconstruct_again", icon="FILE_REFRESH")
+
+
+class RECON_PT_files(_Section):
+    """Clouds in and out."""
+
+    bl_idname = "RECON_PT_files"
+    bl_label = "Files"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Any) -> None:
+        layout = _column(self.layout)
+        layout.operator("recon.import_ply", icon="IMPORT")
+        layout.operator("recon.export_ply", icon="EXPORT")
+
+
+def _column(layout: Any) -> Any:
+    layout.use_property_split = True
+    layout.use_property_decorate = False
+    return layout.column()
+
+
+def wrapped(layout: Any, text: str, icon: str = "NONE") -> None:
+    """A text over as many lines as the sidebar needs."""
+    region = bpy.context.region
+    scale = bpy.context.preferences.system.ui_scale or 1.0
+    width = max(20, int((region.width if region else 280) / (7.0 * scale)) - 6)
+    column = layout.column(align=True)
+    lines, line = [], ""
+    for word in text.split():
+        if line and len(line) + len(word) + 1 > width:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    for index, one in enumerate([*lines, line]):
+        column.label(text=one, icon=icon if index == 0 else "BLANK1" if icon != "NONE" else "NONE")
+
+
+CLASSES = (RECON_PT_image, RECON_PT_reconstruct, RECON_PT_result, RECON_PT_files)

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings that are kept with the scene, and those kept with each cloud."""
+
+# pyright: reportInvalidTypeForm=false
+
+from typing import Any
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    FloatVectorProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+from . import display
+from .points_object import LABEL
+
+
+def _redisplay(self: Any, context: Any) -> None:
+    if self.is_points:
+        display.show(self.id_data)
+
+
+def _recolor(self: Any, context: Any) -> None:
+    if self.is_points:
+        display.recolor(self.id_data)
+
+
+def _part_hidden(self: Any, context: Any) -> None:
+    if self.id_data.recon.is_points and LABEL in self.id_data.data.attributes:
+        display.hide_parts(self.id_data)
+
+
+def _part_color(self: Any, context: Any) -> None:
+    if self.id_data.recon.color_by == "PART":
+        display.recolor(self.id_data)
+
+
+def _drop_preview(self: Any, context: Any) -> None:
+    from . import crop_preview
+
+    crop_preview.forget()
+
+
+class ReconPart(bpy.types.PropertyGroup):
+    """One part of a cloud; its id is its place in the list, from 1."""
+
+    visible: BoolProperty(
+        name="Show", description="Show the points of this part", default=True, update=_part_hidden
+    )
+    color: FloatVectorProperty(
+        name="Color",
+        description="Color of this part where points are colored by part",
+        subtype="COLOR",
+        size=3,
+        min=0,
+        max=1,
+        update=_part_color,
+    )
+    count: IntProperty(name="Points", description="Number of points of this part")
+
+
+class ReconPoints(bpy.types.PropertyGroup):
+    """What is kept with a cloud's object."""
+
+    is_points: BoolProperty(name="Is a Recon cloud", options={"HIDDEN"})
+    shape: EnumProperty(
+        name="Shape",
+        description="What is drawn for each point",
+        items=[
+            ("SPHERE", "Spheres", "A small sphere per point; for up to about 30,000 points"),
+            ("CUBE", "Cubes", "A small cube per point; for up to about 100,000 points"),
+            ("POINT", "Points", "Render points; for millions. EEVEE shows them from Blender 4.2 on"),
+        ],
+        update=_redisplay,
+    )
+    size: FloatProperty(
+        name="Size",
+        description="Diameter of a point, in the object's own unit",
+        default=0.02,
+        min=0.0,
+        soft_max=0.2,
+        precision=4,
+        step=0.1,
+        update=_redisplay,
+    )
+    color_by: EnumProperty(
+        name="Color by",
+        description="What the colors of the points show",
+        items=[
+            ("RGB", "Color", "The colors of the object"),
+            ("PART", "Part", "One color per part"),
+            ("CONFIDENCE", "Confidence", "Dark: unsure, yellow: sure"),
+            ("HEIGHT", "Height", "Dark: low, yellow: high"),
+            ("DISTANCE", "Distance", "Dark: on the reference, yellow: as far as the limit (after Compare)"),
+        ],
+        update=_recolor,
+    )
+    heat_limit: FloatProperty(
+        name="Limit",
+        description="Distance to the reference, in world units, that is drawn in the brightest color",
+        default=0.1,
+        min=1e-6,
+        precision=4,
+        update=_recolor,
+    )
+    parts: CollectionProperty(type=ReconPart)
+
+
+class ReconScene(bpy.types.PropertyGroup):
+    """The panel's settings."""
+
+    image: PointerProperty(
+        name="Image", description="Image of the object", type=bpy.types.Image, update=_drop_preview
+    )
+    mask_source: EnumProperty(
+        name="Mask",
+        description="How to tell the object from the background",
+        items=[
+            ("AUTO", "Automatic", "Transparency where the image has it, else a plain background is cut away"),
+            ("ALPHA", "Transparency", "The image's own transparency"),
+            ("ESTIMATE", "Plain Background", "Everything that differs from the color at the border"),
+            ("IMAGE", "Mask Image", "Another image: white, or not transparent, is the object"),
+        ],
+        update=_drop_preview,
+    )
+    mask_image: PointerProperty(
+        name="Mask Image",
+        description="White, or not transparent, is the object",
+        type=bpy.types.Image,
+        update=_drop_preview,
+    )
+    engine: EnumProperty(
+        name="Run in",
+        description="Where the model runs",
+        items=[
+            ("BUILT_IN", "Blender", "In Blender itself, with an exported model"),
+            ("WORKER", "Worker", "In the Python with recon that the preferences name, with a training run"),
+        ],
+    )
+    model_source: EnumProperty(
+        name="Model",
+        description="Which model to use",
+        items=[
+            ("BUNDLED", "Bundled", "The model that came with this extension"),
+            ("FILE", "File", "A model exported by `recon export`: MODEL.onnx with MODEL.json beside it"),
+        ],
+    )
+    model_path: StringProperty(name="File", description="Exported model, MODEL.onnx", subtype="FILE_PATH")
+    run_path: StringProperty(name="Run", description="Folder of a training run", subtype="DIR_PATH")
+    target: PointerProperty(
+        name="Target", description="Mesh or cloud to align to or compare with", type=bpy.types.Object
+    )
+    use_scale: BoolProperty(
+        name="Scale", description="Let the alignment change the size too, evenly", default=True
+    )
+    use_turns: BoolProperty(
+        name="Try Turns",
+        description="Also start from turns about the vertical axis, for objects that face elsewhere",
+        default=True,
+    )
+    use_parts: BoolProperty(
+        name="Match Parts",
+        description="Only points of parts with the same name are matched, where both clouds have parts",
+        default=False,
+    )
+    dimension_axis: EnumProperty(
+        name="Along",
+        description="Which extent is set",
+        items=[("X", "X", "Width"), ("Y", "Y", "Depth"), ("Z", "Z", "Height")],
+        default="Z",
+    )
+    dimension: FloatProperty(
+        name="Real Size",
+        description="Real extent of the object along the axis, in scene units",
+        default=1.0,
+        min=1e-6,
+        unit="LENGTH",
+    )
+    limit: FloatProperty(
+        name="Tolerance",
+        description="Points nearer than this count as right, in world units",
+        default=0.02,
+        min=1e-6,
+        precision=4,
+        unit="LENGTH",
+    )
+
+
+CLASSES = (ReconPart, ReconPoints, ReconScene)
+
+
+def register() -> None:
+    for one in CLASSES:
+        bpy.utils.register_class(one)
+    bpy.types.Scene.recon = PointerProperty(type=ReconScene)
+    bpy.types.Object.recon = PointerProperty(type=ReconPoints)
+
+
+def unregister() -> None:
+    del bpy.types.Object.recon
+    del bpy.types.Scene.recon
+    for one in reversed(CLASSES):
+        bpy.utils.unregister_class(one)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What register() adds, in order, and unregister() removes in reverse."""
+
+import bpy
+
+from . import (
+    crop_preview,
+    operators_align,
+    operators_files,
+    operators_parts,
+    operators_reconstruct,
+    operators_worker,
+    panel,
+    preferences,
+    properties,
+    session,
+)
+
+_CLASSES = (
+    *operators_reconstruct.CLASSES,
+    *operators_parts.CLASSES,
+    *operators_align.CLASSES,
+    *operators_files.CLASSES,
+    *operators_worker.CLASSES,
+    *panel.CLASSES,
+)
+
+
+def register() -> None:
+    properties.register()
+    # Without the preferences the add-on works too: registered by hand, in tests, it has none.
+    for one in (*preferences.CLASSES, *_CLASSES):
+        bpy.utils.register_class(one)
+    crop_preview.register()
+    session.register()
+    operators_files.register_menus()
+
+
+def unregister() -> None:
+    operators_files.unregister_menus()
+    session.unregister()
+    crop_preview.unregister()
+    for one in reversed((*preferences.CLASSES, *_CLASSES)):
+        bpy.utils.unregister_class(one)
+    properties.unregister()

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the tests in inside/ in the bpy wheel and in the Blender on PATH, each file in a process of its own."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).resolve().parent
+CHECKS = sorted(path.name for path in (HERE / "inside").glob("check_*.py"))
+pytestmark = pytest.mark.blender
+
+
+def pytest_arguments(check: str, base: Path) -> list[str]:
+    return [
+        str(HERE / "inside" / check),
+        *("--rootdir", str(HERE / "inside"), "-c", os.devnull, "-q", "-x", "-p", "no:cacheprovider"),
+        *("-p", "no:dash", "-p", "no:anyio", "-p", "no:hypothesispytest", "-o", "python_files=check_*.py"),
+        *("--basetemp", str(base)),
+    ]
+
+
+def site_packages() -> Path:
+    return Path(importlib.util.find_spec("pytest").origin).parents[1]  # type: ignore[union-attr]
+
+
+@pytest.fixture(params=["wheel", "executable"])
+def inside(request, tmp_path: Path):
+    """A command that runs one file of inside/ in a Blender."""
+
+    def command(check: str) -> list[str]:
+        arguments = pytest_arguments(check, tmp_path / "base")
+        if request.param == "wheel":
+            return [sys.executable, "-m", "pytest", *arguments]
+        blender = shutil.which("blender")
+        assert blender
+        flags = ["--background", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1"]
+        return [
+            blender,
+            *flags,
+            "--python",
+            str(HERE / "inside_blender.py"),
+            "--",
+            str(site_packages()),
+            *arguments,
+        ]
+
+    if request.param == "wheel" and importlib.util.find_spec("bpy") is None:
+        pytest.skip("the bpy wheel is not installed")
+    if request.param == "executable" and shutil.which("blender") is None:
+        pytest.skip("no blender on PATH")
+    if importlib.util.find_spec("onnxruntime") is None:
+        pytest.skip("onnxruntime is not installed")
+    return command
+
+
+def expected_crop_mean() -> float:
+    """The mean level of the test picture's crop, by the code that models are trained with."""
+    import tiny_model
+
+    from recon_core.data.crop import crop_square, fit_box
+
+    rgba = tiny_model.photo()
+    return float(crop_square(rgba, fit_box(rgba[..., 3], 1.15), tiny_model.SIZE).astype(np.float64).mean())
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_inside(inside, check):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "RECON_TEST_CROP_MEAN": repr(expected_crop_mean())}
+    done = subprocess.run(
+        inside(check), capture_output=True, text=True, timeout=300, env=environment, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
+    assert " passed" in done.stdout
