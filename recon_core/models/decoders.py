@@ -68,6 +68,11 @@ class MeshDecoderConfig(_DecoderConfig):
     released code, or not at all."""
     texture_size: Annotated[int, Field(ge=8, le=1024)] | None = None
     """Texels per side, a power of two, of a texture instead of vertex colours."""
+    position_scale: Annotated[float, Field(gt=0)] = 1.0
+    """Factor on the sphere's positions before the first layer; its radius is 0.19, so 5 makes it a unit sphere, and
+    shapes other than ellipsoids are found sooner. Released code: 1."""
+    offset_scale: Annotated[float, Field(ge=0)] = 0.0
+    """Factor on the offsets at the start, learnt from there. Released code: 0."""
     light: bool = False
     """Whether a light (9 spherical harmonics) is predicted from the image, too."""
 
@@ -109,8 +114,17 @@ class MeshFromFeatures(nn.Module):
 
     def __init__(self, config: MeshDecoderConfig, features: int, hidden: int) -> None:
         super().__init__()
-        sizes = (features, hidden, config.blocks, config.subdivisions)
-        self.mesh = MeshDecoder(*sizes, config.normalization, config.texture_size, config.light)
+        self.mesh = MeshDecoder(
+            features,
+            hidden,
+            config.blocks,
+            config.subdivisions,
+            config.normalization,
+            config.texture_size,
+            config.light,
+            position_scale=config.position_scale,
+            offset_scale=config.offset_scale,
+        )
 
     def forward(self, features: torch.Tensor, images: torch.Tensor) -> MeshPrediction:
         """Meshes of features (B,F); the images have no say of their own."""

@@ -3,8 +3,8 @@
 
 Chen et al., DIB-R, NeurIPS 2019, in the form of its released single-image code: a network per vertex
 (the template's position in, an offset and a colour out) that the image's feature enters before every residual block.
-Vertices are template + s * offset, s learnt and 0 at the start, so the first mesh is the sphere; then the mesh is
-centred and scaled. The texture and light branches follow the paper; no code of theirs was released.
+Vertices are template + s * offset, s learnt and 0 at the start (there), so the first mesh is the sphere; then the mesh
+is centred and scaled. The texture and light branches follow the paper; no code of theirs was released.
 """
 
 import itertools
@@ -45,8 +45,15 @@ class MeshDecoder(nn.Module):
         normalization: Normalization = "diagonal",
         texture_size: int | None = None,
         light: bool = False,
+        *,
+        position_scale: float = 1.0,
+        offset_scale: float = 0.0,
     ) -> None:
-        """normalization: see normalized. texture_size: texels per side (a power of two) instead of vertex colours."""
+        """normalization: see normalized. texture_size: texels per side (a power of two) instead of vertex colours.
+
+        position_scale: of the template's positions as the network sees them; more makes neighbours differ sooner.
+        offset_scale: s at the start.
+        """
         super().__init__()
         template = icosphere(subdivisions, TEMPLATE_RADIUS)
         assert template.uv is not None
@@ -60,14 +67,15 @@ class MeshDecoder(nn.Module):
         self.condition = nn.ModuleList(nn.Linear(features, hidden) for _ in range(blocks))
         self.blocks = nn.ModuleList(ResidualBlock(hidden) for _ in range(blocks))
         self.out = nn.Linear(hidden, 6)
-        self.offset_scale = nn.Parameter(torch.zeros(()))
+        self.offset_scale = nn.Parameter(torch.tensor(float(offset_scale)))
+        self.position_scale = position_scale
         self.texture = TextureDecoder(features, texture_size) if texture_size else None
         self.light = LightHead(features) if light else None
 
     def forward(self, features: torch.Tensor) -> MeshPrediction:
         """Meshes of a batch of features (B,F)."""
         template = self._buffer("template")
-        hidden = self.start(template)[None]  # (1, V, hidden)
+        hidden = self.start(template * self.position_scale)[None]  # (1, V, hidden)
         for condition, block in zip(self.condition, self.blocks):
             hidden = block(hidden + condition(features)[:, None])
         color, offsets = self.out(nn.functional.leaky_relu(hidden, 0.2)).split(3, -1)

@@ -10,6 +10,9 @@ import torch
 from tiny_dataset import make_tiny_dataset
 
 from recon_core.errors import ConfigError
+from recon_core.evaluation.evaluate import evaluate_run
+from recon_core.inference.reconstruct import reconstruct
+from recon_core.io.ply import read_ply
 from recon_core.io.weights import load_tensors
 from recon_core.methods.recipe import load_recipe
 from recon_core.methods.run import load_run
@@ -138,3 +141,14 @@ def test_parts_that_do_not_fit_are_refused(overrides, message):
     with pytest.raises(ConfigError) as caught:
         load_recipe("splat", overrides)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["dibr", "ssl_cc"])
+def test_runs_are_evaluated_and_reconstruct_a_photograph(dataset, tmp_path, name):
+    """Meshes and clouds in a frame of their own: `recon eval` scores them, `recon reconstruct` writes the cloud."""
+    run = train(dataset, tmp_path / "run", name, "optim.steps=2")
+    result = evaluate_run(run, dataset, "test", device="cpu", report=False, progress=False)
+    assert np.isfinite(result["methods"]["model"]["chamfer_sum"])
+    photo = next((dataset / "chair").glob("*/images/000.png"))
+    written = reconstruct(photo, load_run(run, "cpu"), out_dir=tmp_path / "out")
+    assert len(read_ply(written.ply)) == 100
