@@ -1,12 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb `recon worker`. Parse, call, print."""
+"""The verbs `recon export` and `recon worker`, through which other programs use a model. Parse, call, print."""
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
+    app.command("export")(export_model)
     app.command()(worker)
+
+
+def export_model(
+    run: Annotated[Path, typer.Argument(help="Run folder of `recon train`, or one of its checkpoints.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="The .onnx file; its card is written beside it as .json.")
+    ],
+) -> None:
+    """Write a model as one ONNX file, with a JSON card: from a crop to coloured, labelled points, without torch."""
+    from .inference.export import export_run
+
+    made = export_run(run, out)
+    outputs = ", ".join(made.content["outputs"])
+    typer.echo(
+        f"{made.model}: {made.content['bytes'] / 1e6:.1f} MB, {made.content['points']} points; {outputs}"
+    )
+    typer.echo(f"{made.card}: its card")
 
 
 def worker() -> None:
