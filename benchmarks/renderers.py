@@ -138,8 +138,8 @@ def main() -> int:
         print(f"\n{threads} thread(s)\n\n{table(found)}\n", flush=True)
         missed += sum(not one.reached for one in found)
         everything[threads] = results | {"figures": [asdict(one) | {"reached": one.reached} for one in found]}
+        write_json(options.out / "renderers.json", everything)
     bar.close()
-    write_json(options.out / "renderers.json", everything)
     return 1 if missed else 0
 
 
