@@ -24,9 +24,10 @@ from recon_core.leaderboard.board import describe, run_leaderboard, with_earlier
 from recon_core.leaderboard.chart import Line, chart
 from recon_core.leaderboard.child import Outcome, claimed, failure, run_recon
 from recon_core.leaderboard.console import last_lines
+from recon_core.leaderboard.curves import joined_curve
 from recon_core.leaderboard.page import command, render_page
 from recon_core.leaderboard.plan import Options, claim, make_plan, parse_budget, shipped_recipes
-from recon_core.leaderboard.runs import Record, evaluation_path, record_path
+from recon_core.leaderboard.runs import Record, evaluation_path, record_path, stages_of
 from recon_core.leaderboard.speed import Speed, fingerprint, fitting_length, speed_of
 from recon_core.leaderboard.table import Finished, bare, make_board, spread
 from recon_core.leaderboard.text import as_text
@@ -347,6 +348,20 @@ def test_a_leaderboard_from_end_to_end(dataset, tmp_path) -> None:
     changed = run_leaderboard(replace(wanted, recipes=(str(folder / "splat.yaml"),), seeds=1))
     assert changed.exit_status == 1
     assert "another version of the recipe" in changed.text
+
+
+def test_a_recipe_that_begins_with_another_shares_the_budget(dataset, tmp_path) -> None:
+    """Two trainings of half the length; the second starts from the first's folder; one curve over both."""
+    plan = make_plan(options(dataset, tmp_path, recipes=("ssl_nn",), overrides=(), steps=10))
+    first, second = stages_of(plan, plan.entries[0], seed=2)
+    assert (first.recipe.name, second.recipe.name) == ("ssl_cc", "ssl_nn")
+    assert first.share + second.share == 1
+    assert second.overrides == (f"start={first.folder.resolve()}",)
+    assert second.folder == plan.run_folder("ssl_nn", 2)
+    for run, cpu_s in ((first.folder, 5.0), (second.folder, 9.0)):
+        write_json(run / "checkpoints" / "step-0000005" / "state.json", {"step": 5, "cpu_s": cpu_s})
+    curve = joined_curve([first.folder, second.folder], lambda run: [(4.0, 0.25), (5.0, 0.5)])
+    assert curve == [(4.0, 0.25), (5.0, 0.5), (9.0, 0.25), (10.0, 0.5)]
 
 
 def test_the_table_keeps_what_earlier_calls_finished(dataset, tmp_path) -> None:
