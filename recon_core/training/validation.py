@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Validation without 3D supervision: how well the prediction from one view covers the other views' masks."""
 
+import math
+
 import torch
 
 from ..data.viewset import ViewSet
@@ -14,6 +16,9 @@ from .batches import fixed_batch
 from .step import StepInput, use_predicted_poses
 
 _MAX_OBJECTS = 64
+# The width, in pixels at 64 px, at which so many points close up to a surface.
+_SIGMA_PX = 0.7
+_SIGMA_POINTS = 2000
 
 
 @torch.no_grad()
@@ -59,5 +64,11 @@ def render_masks(network: Network, batch: StepInput, recipe: Recipe) -> tuple[to
     shape, views = use_predicted_poses(network, batch, recipe)
     if not isinstance(shape, Points):
         return MeshMask().render(shape, views, 1.0), views.masks
-    term = next((term for term in recipe.terms if isinstance(term, SplatMask)), SplatMask())
-    return term.render(shape, views, 1.0), views.masks
+    term = next((term for term in recipe.terms if isinstance(term, SplatMask)), None)
+    return (term or _splat(shape.xyz.shape[1])).render(shape, views, 1.0), views.masks
+
+
+def _splat(points: int) -> SplatMask:
+    """How clouds are shown that were not trained by splatting: as wide as splat's final sigma, wider for few points."""
+    sigma_px = _SIGMA_PX * max(math.sqrt(_SIGMA_POINTS / points), 1.0)
+    return SplatMask(sigma_px=(sigma_px, sigma_px))
