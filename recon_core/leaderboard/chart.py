@@ -88,9 +88,9 @@ def _axes(scale: _Scale) -> str:
         marks.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.4g}</text>')
     for value in _ticks(0.0, scale.x_end):
         marks.append(
-            f'<text x="{scale.x(value):.1f}" y="{HEIGHT - 14}" text-anchor="middle">{value:g}</text>'
+            f'<text x="{scale.x(value):.1f}" y="{HEIGHT - 18}" text-anchor="middle">{value:g}</text>'
         )
-    marks.append(f'<text x="{right}" y="{HEIGHT - 2}" text-anchor="end">CPU seconds of training</text>')
+    marks.append(f'<text x="{right}" y="{HEIGHT - 4}" text-anchor="end">CPU seconds of training</text>')
     return "".join(marks)
 
 

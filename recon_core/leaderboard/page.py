@@ -45,6 +45,7 @@ def render_page(
         title=f"Leaderboard: {html.escape(plan.options.data.name)}",
         subtitle=_subtitle(plan.options),
         table=_table(board),
+        costs=_costs(board),
         notes="".join(f"<li>{html.escape(note)}</li>" for note in board.notes),
         absent=_absent(board),
         charts=_charts(plan, board, curves) or "<p class='soft'>No curve yet.</p>",
@@ -83,15 +84,28 @@ def _table(board: Board) -> str:
     heads += [
         f'<th title="{html.escape(one.title)}">{html.escape(heading(one))}</th>' for one in board.columns
     ]
-    heads += [f'<th title="{html.escape(FACT_HINTS[fact])}">{fact}</th>' for fact in fact_names(board)]
     body = []
     for group, title in GROUPS.items():
         rows = [row for row in board.rows if row.group == group]
         if rows:
-            span = 3 + len(board.columns) + len(fact_names(board))
+            span = 3 + len(board.columns)
             body.append(f'<tr class="group"><th colspan="{span}">{title}</th></tr>')
             body += [_row(row, rows, board) for row in rows]
     return f"<table><thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+
+
+def _costs(board: Board) -> str:
+    """What every recipe took, in a table of its own: beside the scores it would not be seen."""
+    names = fact_names(board)
+    heads = "".join(f'<th title="{html.escape(FACT_HINTS[name])}">{name}</th>' for name in names)
+    body = "".join(
+        f"<tr><td></td><th>{html.escape(row.name)}</th>"
+        + "".join(f"<td>{html.escape(facts(row)[name])}</td>" for name in names)
+        + "</tr>"
+        for row in board.rows
+        if row.group != "none"
+    )
+    return f"<table class='costs'><thead><tr><th></th><th>recipe</th>{heads}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _row(row: Row, rivals: list[Row], board: Board) -> str:
@@ -104,10 +118,6 @@ def _row(row: Row, rivals: list[Row], board: Board) -> str:
     cells = [f"<td>{row.rank or ''}</td><th>{html.escape(row.name)}{mark}</th>"]
     cells.append(f"<td class='left'>{html.escape(row.learns_from)}</td>")
     cells += [_score(row, rivals, column) for column in board.columns]
-    cells += [
-        f'<td class="cost{"" if place else " edge"}">{html.escape(facts(row)[fact])}</td>'
-        for place, fact in enumerate(fact_names(board))
-    ]
     return f'<tr class="{kind}">{"".join(cells)}</tr>'
 
 

@@ -61,6 +61,7 @@ class Row:
     peak_mb: float | None = None
     parameters: int | None = None
     trailing: bool = False  # does not beat the mean shape
+    method: str = "model"  # key of METHODS
 
 
 @dataclass
@@ -198,7 +199,8 @@ def _baselines(finished: Sequence[Finished], columns: list[Column], protocol: st
         for points, result in sorted(by_points.items()):
             scores = _scores([values_of(result, method, protocol)], columns)
             if method != "model" and scores:
-                rows.append(Row(title, "none", points, scores))
+                counted = title if len(by_points) == 1 else f"{title}, {points} points"
+                rows.append(Row(counted, "none", points, scores, method=method))
     return rows
 
 
@@ -217,7 +219,7 @@ def _ranked(rows: list[Row], headline: Column) -> list[Row]:
 
 def _mark_trailing(board: Board, headline: Column) -> None:
     """Mark the recipes that do not beat the mean shape of as many points."""
-    means = {row.points: row for row in board.rows if row.name == METHODS["mean_shape"]}
+    means = {row.points: row for row in board.rows if row.method == "mean_shape"}
     for row in board.rows:
         mean = means.get(row.points)
         if row.rank is None or mean is None or headline.key not in mean.scores:
@@ -242,9 +244,10 @@ def notes_of(plan: Plan, board: Board, finished: Sequence[Finished]) -> list[str
         else "Nothing is finished yet.",
     ]
     if finished:
+        inputs = finished[0].result["views_per_object"]
         notes.append(
-            f"Scores on {finished[0].result['objects']} objects of the {options.split} split from "
-            f"{finished[0].result['views_per_object']} views each, protocol {options.protocol}."
+            f"Scores on {finished[0].result['objects']} objects of the {options.split} split, from "
+            f"{'one view' if inputs == 1 else f'{inputs} views'} of each, protocol {options.protocol}."
         )
     notes.append(
         "Several seeds: mean ± standard deviation of the sample; a difference within it means nothing."

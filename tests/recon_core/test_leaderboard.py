@@ -255,7 +255,10 @@ def test_rows_are_ranked_by_group_and_marked(dataset, tmp_path) -> None:
     assert known[0].scores["chamfer_sum"].std == pytest.approx(np.sqrt(2))
     assert known[0].overshoot == pytest.approx(67 / 60 - 1)
     assert [row.rank for row in board.rows if row.group == "learnt"] == [1]
-    assert [row.points for row in board.rows if row.name == "noise floor"] == [100, 200]
+    assert [row.name for row in board.rows if row.method == "noise_floor"] == [
+        "noise floor, 100 points",
+        "noise floor, 200 points",
+    ]
     assert [column.key for column in board.columns] == ["chamfer_sum", "mask_iou"]
     text = as_text(board)
     assert "4.00 ± 1.41" in text
