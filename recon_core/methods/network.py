@@ -90,6 +90,16 @@ class Network(nn.Module):
         """Points or meshes of features that `encode` made of images (B,4,S,S)."""
         return self.decoder(features[:, : self.features], self._look(images))
 
+    def shape_of(self, images: torch.Tensor) -> Shape:
+        """Points or meshes of composed images (B,4,S,S), without asking for poses."""
+        seen = self._look(images)
+        return self.decoder(self.encoder(seen), seen)
+
+    def pose_of(self, images: torch.Tensor) -> torch.Tensor:
+        """The pose used at test time (B,3,3) of composed images (B,4,S,S), without asking for shapes."""
+        assert self.pose is not None
+        return self.pose((self.pose_encoder or self.encoder)(self._look(images)))
+
     def forward(self, images: torch.Tensor) -> tuple[Shape, torch.Tensor | None]:
         """What is used at test time: points or meshes, and the student's pose or None."""
         features = self.encode(images)

@@ -28,19 +28,15 @@ class StandIn:
     rotation: torch.Tensor
     follows: float = 0.0
 
-    def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """The mean of the first channel."""
+    def shape_of(self, images: torch.Tensor) -> Points:
+        """The shape, one per image; moved by the image's mean where it follows that."""
         self.seen = images
-        return images[:, :1].mean((-1, -2))
+        moved = self.follows * images[:, 0].mean((-1, -2))
+        return Points(self.xyz.repeat_interleave(len(images) // len(self.xyz), 0) + moved[:, None, None])
 
-    def decode(self, features: torch.Tensor, images: torch.Tensor) -> Points:
-        """The shape, one per image; moved where it follows the image."""
-        repeat = len(images) // len(self.xyz)
-        return Points(self.xyz.repeat_interleave(repeat, 0) + self.follows * features[:, None])
-
-    def pose(self, features: torch.Tensor) -> torch.Tensor:
+    def pose_of(self, images: torch.Tensor) -> torch.Tensor:
         """The given poses, as many as asked for."""
-        return self.rotation[: len(features)]
+        return self.rotation[: len(images)]
 
 
 def scene(xyz: torch.Tensor, network: StandIn, color: torch.Tensor | None = None, neighbours=None) -> Scene:

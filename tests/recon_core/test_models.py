@@ -143,6 +143,10 @@ def test_pose_features_come_from_an_encoder_of_their_own(generator):
     other[:, 16:] += 1
     images = torch.zeros(2, 4, 64, 64)
     torch.testing.assert_close(network.decode(other, images).xyz, network.decode(features, images).xyz)
+    images = torch.rand(2, 4, 64, 64, generator=generator)
+    points, rotation = network(images)
+    torch.testing.assert_close(network.shape_of(images).xyz, points.xyz)
+    torch.testing.assert_close(network.pose_of(images), rotation)
 
 
 def test_dpc_pose_net_has_the_published_size():

@@ -73,13 +73,11 @@ class Cycle(_PlaneTerm):
 
     def _geometric(self, scene: Scene, renders: torch.Tensor) -> torch.Tensor:
         images = renders.flatten(0, 1)
-        again = scene.network.decode(scene.network.encode(images), images).xyz.unflatten(0, renders.shape[:2])
+        again = scene.network.shape_of(images).xyz.unflatten(0, renders.shape[:2])
         return geometric_cycle(torch.cat((scene.shape.xyz[:, None], again), 1), self.compare).mean(1)
 
     def _pose(self, scene: Scene, renders: torch.Tensor, posed: list[Cameras]) -> torch.Tensor:
-        rotation = scene.network.pose(scene.network.encode(renders.flatten(0, 1))).unflatten(
-            0, renders.shape[:2]
-        )
+        rotation = scene.network.pose_of(renders.flatten(0, 1)).unflatten(0, renders.shape[:2])
         truth = torch.stack([cameras.world_to_cam[:, :3, :3] for cameras in posed], 1)
         return pose_cycle(angles(rotation), angles(truth)).mean(1)
 
@@ -128,7 +126,7 @@ class NeighbourMask(_PlaneTerm):
         """Loss (B,1)."""
         assert scene.neighbours is not None
         images, masks = scene.neighbours
-        rotation = scene.network.pose(scene.network.encode(images))
+        rotation = scene.network.pose_of(images)
         rotation = rotation if self.move_poses else rotation.detach()
         matrices = pose_matrices(rotation, scene.recipe.pose.distance)
         cameras = replace(_first_view(scene.views), world_to_cam=matrices)
