@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time and memory of the steps that benchmarks compare: in turns, medians, memory in a process of its own."""
+"""Time and memory of the steps that benchmarks compare: in turns, medians, memory in a process of its own.
+
+With one CPU thread, time is the processor's time of this process: other work on the machine, which would make it wait,
+does not count. With more threads, and on a GPU, it is wall time.
+"""
 
 import json
 import math
@@ -19,13 +23,19 @@ _LONG_S = 1.0
 
 
 def seconds(step: Step, device: torch.device, calls: int = 1) -> float:
-    """Wall seconds of one call, of `calls` in a row, until the device has finished."""
-    start = time.perf_counter()
+    """Seconds of one call, of `calls` in a row, until the device has finished; see the module for which seconds."""
+    clock = time.process_time if counts_processor_time(device) else time.perf_counter
+    start = clock()
     for _ in range(calls):
         step()
     if device.type == "cuda":
         torch.cuda.synchronize()
-    return (time.perf_counter() - start) / calls
+    return (clock() - start) / calls
+
+
+def counts_processor_time(device: torch.device) -> bool:
+    """Whether times are the processor's, not wall times."""
+    return device.type == "cpu" and torch.get_num_threads() == 1
 
 
 def compare(
@@ -103,4 +113,6 @@ def describe(device: torch.device) -> str:
     """The GPU's name, or the CPU and its threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} thread(s)"
+    if counts_processor_time(device):
+        return "CPU, 1 thread, processor time"
+    return f"CPU, {torch.get_num_threads()} threads, wall time"

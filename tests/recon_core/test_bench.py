@@ -4,6 +4,7 @@
 import builtins
 import json
 import math
+import time
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from recon_core.bench.cases import RENDERERS, Case, make_scene, make_step, renderers_named
 from recon_core.bench.exponents import end_exponent, fit_exponent, line
-from recon_core.bench.measure import compare, peak_growth_mb
+from recon_core.bench.measure import compare, peak_growth_mb, seconds
 from recon_core.bench.memory import MemoryServer, can_measure_memory
 from recon_core.bench.report import write_report
 from recon_core.bench.run import (
@@ -247,6 +248,17 @@ def test_times_are_taken_in_turns_and_medians():
     calls.clear()
     compare(steps, CPU, repeats=3, least_s=0.0, most_s=0.0)
     assert calls == ["a", "b"] * 2  # one turn at least
+
+
+def test_one_thread_counts_processor_time_and_more_wall_time():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert seconds(lambda: time.sleep(0.05), CPU) < 0.02
+        torch.set_num_threads(2)
+        assert seconds(lambda: time.sleep(0.05), CPU) >= 0.05
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.skipif(not can_measure_memory(), reason="the system does not tell a process's peak")
