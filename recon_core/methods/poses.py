@@ -33,8 +33,8 @@ class KnownPose(Config):
 
 class _LearntPose(Config):
     rotation: Representation = "6d"
-    """What the pose network puts out; "quaternion" is DPC's, "6d" has no jump in a full turn; "azimuth_elevation" is
-    ssl_3d_recon's, an upright camera."""
+    """What the pose network puts out; "quaternion" is DPC's, "6d" has no jump in a full turn; "upright" has neither
+    jump nor roll; "azimuth_elevation" is ssl_3d_recon's, whose azimuth ends at 180 degrees."""
     distance: Annotated[float, Field(gt=0)] = 2.0
     """Distance of the camera to the object's centre, in object diagonals."""
     net: PoseNetConfig = PoseNetConfig()

@@ -14,9 +14,9 @@ from torch import nn
 from ..cameras import matrix_to_quaternion, orbit, quaternion_to_matrix
 from ..methods.config import Config
 
-Representation = Literal["quaternion", "6d", "azimuth_elevation"]
+Representation = Literal["quaternion", "6d", "upright", "azimuth_elevation"]
 Branches = Literal["ring", "dpc", "linear"]
-_NUMBERS = {"quaternion": 4, "6d": 6, "azimuth_elevation": 2}
+_NUMBERS = {"quaternion": 4, "6d": 6, "upright": 3, "azimuth_elevation": 2}
 # Hypotheses start in a ring around an upright object, seen from a little above.
 _START_ELEVATION_DEG = 10.0
 # DPC's branches: two hidden layers of 32.
@@ -58,20 +58,31 @@ def angles_to_matrix(angles_rad: torch.Tensor) -> torch.Tensor:
     Unlike orbit's, defined and smooth at every elevation: beyond 90 degrees the camera stands on its head.
     """
     azimuth, elevation = angles_rad.unbind(-1)
-    sin_a, cos_a, zero = azimuth.sin(), azimuth.cos(), torch.zeros_like(azimuth)
+    return _upright(azimuth.cos(), azimuth.sin(), elevation)
+
+
+def _upright(cos_a: torch.Tensor, sin_a: torch.Tensor, elevation: torch.Tensor) -> torch.Tensor:
+    """Rotations (...,3,3) of cameras that are not rolled, from azimuth's cosine and sine and the elevation (...)."""
     sin_e, cos_e = elevation.sin(), elevation.cos()
-    right = torch.stack((cos_a, sin_a, zero), -1)
+    right = torch.stack((cos_a, sin_a, torch.zeros_like(cos_a)), -1)
     up = torch.stack((-sin_a * sin_e, cos_a * sin_e, cos_e), -1)
     back = torch.stack((sin_a * cos_e, -cos_a * cos_e, sin_e), -1)
     return torch.stack((right, up, back), -2)
 
 
 def to_matrix(numbers: torch.Tensor, representation: Representation) -> torch.Tensor:
-    """Rotations (...,3,3) of a network's output (...,4), (...,6) or (...,2); angles are pi tanh of the latter."""
+    """Rotations (...,3,3) of a network's output (...,4), (...,6), (...,3) or (...,2).
+
+    "azimuth_elevation": both are pi tanh of a number, so a full turn has an end. "upright": the azimuth is the
+    direction of two numbers, the elevation pi/2 tanh of the third.
+    """
     if representation == "quaternion":
         return quaternion_to_matrix(numbers)
     if representation == "6d":
         return six_to_matrix(numbers)
+    if representation == "upright":
+        direction = nn.functional.normalize(numbers[..., :2], dim=-1)
+        return _upright(direction[..., 0], direction[..., 1], math.pi / 2 * torch.tanh(numbers[..., 2]))
     return angles_to_matrix(math.pi * torch.tanh(numbers))
 
 
@@ -181,7 +192,7 @@ def _small_linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 def _ring(count: int, representation: Representation) -> torch.Tensor:
-    """Starting outputs (K,4, 6 or 2): azimuths spread evenly, the camera upright."""
+    """Starting outputs (K,4, 6, 3 or 2): azimuths spread evenly, the camera upright."""
     azimuth = torch.arange(count) * (360.0 / count)
     rotation = orbit(azimuth, torch.full((count,), _START_ELEVATION_DEG))[:, :3, :3]
     if representation == "azimuth_elevation":
@@ -189,6 +200,11 @@ def _ring(count: int, representation: Representation) -> torch.Tensor:
             (torch.remainder(azimuth + 180, 360) - 180, torch.full_like(azimuth, _START_ELEVATION_DEG)), -1
         )
         return torch.atanh((angles / 180).clamp(-0.95, 0.95))
+    if representation == "upright":
+        rad = torch.deg2rad(azimuth)
+        return torch.stack(
+            (rad.cos(), rad.sin(), torch.full_like(rad, math.atanh(_START_ELEVATION_DEG / 90))), -1
+        )
     if representation == "quaternion":
         return matrix_to_quaternion(rotation)
     return rotation[:, [1, 0]].flatten(1)

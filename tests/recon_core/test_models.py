@@ -20,6 +20,7 @@ from recon_core.models.pose import (
     align_points,
     angles_to_matrix,
     rotation_distance,
+    to_matrix,
 )
 from recon_core.models.same_padding import SameConv2d
 from recon_core.models.surface import as_points, join_meshes, surface_points
@@ -167,6 +168,12 @@ def test_azimuth_and_elevation_are_those_of_orbit():
     rad = torch.deg2rad(torch.stack((azimuth, elevation), -1))
     torch.testing.assert_close(angles_to_matrix(rad), orbit(azimuth, elevation)[:, :3, :3], atol=1e-5, rtol=0)
     torch.testing.assert_close(angles(angles_to_matrix(rad)), rad, atol=1e-5, rtol=0)
+    numbers = torch.cat(
+        (2.5 * torch.stack((rad[:, 0].cos(), rad[:, 0].sin()), 1), torch.atanh(elevation[:, None] / 90)), 1
+    )
+    torch.testing.assert_close(
+        to_matrix(numbers, "upright"), orbit(azimuth, elevation)[:, :3, :3], atol=1e-5, rtol=0
+    )
     over = torch.tensor([[0.3, 2.0]])  # beyond the pole, where orbit would turn the camera round
     torch.testing.assert_close(angles(angles_to_matrix(over)), over)
 

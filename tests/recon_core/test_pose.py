@@ -42,7 +42,7 @@ def test_distance_is_half_angle_sine_squared(generator):
     torch.testing.assert_close(rotation_distance(first, second), torch.sin(angle / 2) ** 2)
 
 
-@pytest.mark.parametrize("representation", ["quaternion", "6d"])
+@pytest.mark.parametrize("representation", ["quaternion", "6d", "upright"])
 def test_hypotheses_start_in_a_ring(representation):
     """K branches start K-th parts of a turn apart, upright, whatever the features."""
     heads = PoseHeads(16, 4, representation)
