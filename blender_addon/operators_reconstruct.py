@@ -192,6 +192,7 @@ def start_reconstruction(scene: Any, wait: bool = False) -> Job:
         "model": str(request.model_path),
         "engine": "Blender",
         "mask_source": settings.mask_source,
+        "mask_image": settings.mask_image.name if mask_rgba is not None else "",
     }
     work = Job(
         self_title(),

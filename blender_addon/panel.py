@@ -178,4 +178,4 @@ def wrapped(layout: Any, text: str, icon: str = "NONE") -> None:
         column.label(text=one, icon=icon if index == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 
-CLASSES = (RECON_PT_image, RECON_PT_reconstruct, RECON_PT_result, RECON_PT_files)
+CLASSES = (RECON_PT_image, RECON_PT_reconstruct, RECON_PT_result)

@@ -11,6 +11,7 @@ from . import (
     operators_reconstruct,
     operators_worker,
     panel,
+    panel_align,
     preferences,
     properties,
     session,
@@ -23,6 +24,8 @@ _CLASSES = (
     *operators_files.CLASSES,
     *operators_worker.CLASSES,
     *panel.CLASSES,
+    *panel_align.CLASSES,
+    panel.RECON_PT_files,
 )
 
 

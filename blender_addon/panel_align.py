@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sections Align and Compare of the tab "Recon"."""
+
+from typing import Any
+
+import bpy
+
+from . import points_object
+
+
+class _Section(bpy.types.Panel):
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Recon"
+    bl_options = {"DEFAULT_CLOSED"}
+
+
+class RECON_PT_align(_Section):
+    """Where the cloud stands."""
+
+    bl_idname = "RECON_PT_align"
+    bl_label = "Align"
+
+    def draw(self, context: Any) -> None:
+        points, settings = context.active_object, context.scene.recon
+        if not points_object.is_points(points):
+            self.layout.label(text="Select a cloud.", icon="INFO")
+            return
+        layout = split(self.layout)
+        row = layout.row(align=True)
+        row.operator("recon.align_photo", icon="CAMERA_DATA")
+        row.operator("recon.view_camera", text="", icon="VIEW_CAMERA")
+        row = layout.row(align=True)
+        row.operator("recon.align_cursor", icon="PIVOT_CURSOR")
+        row.operator("recon.align_floor", icon="AXIS_TOP")
+        row = layout.row(align=True)
+        row.use_property_split = False
+        row.prop(settings, "dimension_axis", text="")
+        row.prop(settings, "dimension", text="")
+        row.operator("recon.set_dimension", text="Set")
+        _target(layout, settings)
+        _numbers(self.layout, points_object.record_of(points).get("alignment"))
+
+
+def _target(layout: Any, settings: Any) -> None:
+    layout.separator()
+    layout.prop(settings, "target")
+    column = layout.column(heading="Match")
+    column.prop(settings, "use_scale")
+    column.prop(settings, "use_turns")
+    column.prop(settings, "use_parts")
+    layout.operator("recon.align_object", icon="SNAP_ON")
+
+
+def _numbers(layout: Any, alignment: Any) -> None:
+    """Before and after of the last alignment."""
+    if not isinstance(alignment, dict):
+        return
+    box = layout.box().column(align=True)
+    box.label(text=str(alignment.get("what", "")))
+    for name, values in alignment.items():
+        if name != "what" and isinstance(values, list) and len(values) == 2:
+            before, after = ("none" if value is None else f"{value:.4g}" for value in values)
+            box.label(text=f"{name}:")
+            box.label(text=f"{before} before, {after} after")
+
+
+class RECON_PT_compare(_Section):
+    """How far the cloud is from a reference."""
+
+    bl_idname = "RECON_PT_compare"
+    bl_label = "Compare"
+
+    def draw(self, context: Any) -> None:
+        points, settings = context.active_object, context.scene.recon
+        if not points_object.is_points(points):
+            self.layout.label(text="Select a cloud.", icon="INFO")
+            return
+        layout = split(self.layout)
+        layout.prop(settings, "target")
+        layout.prop(settings, "limit")
+        layout.operator("recon.compare", icon="DRIVER_DISTANCE")
+        found = points_object.record_of(points).get("comparison")
+        if isinstance(found, dict):
+            _comparison(self.layout, found)
+
+
+def _comparison(layout: Any, found: dict[str, Any]) -> None:
+    box = layout.box().column(align=True)
+    box.label(text=f"To {found['target']}:")
+    rows = (
+        ("Precision", f"{found['precision']:.1%} of the cloud"),
+        ("Coverage", f"{found['coverage']:.1%} of the target"),
+        ("Cloud to target", f"{found['accuracy']:.4f}"),
+        ("Target to cloud", f"{found['completeness']:.4f}"),
+        ("Chamfer (sum)", f"{found['chamfer']:.4f}"),
+    )
+    for name, value in rows:
+        row = box.split(factor=0.45)
+        row.label(text=name)
+        row.label(text=value)
+    box.label(text=f"within {found['tolerance']:.4g}, mean distances")
+
+
+def split(layout: Any) -> Any:
+    """A column with names on the left and values on the right."""
+    layout.use_property_split = True
+    layout.use_property_decorate = False
+    return layout.column()
+
+
+CLASSES = (RECON_PT_align, RECON_PT_compare)
