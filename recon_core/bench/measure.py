@@ -14,10 +14,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 Step = Callable[[], object]
+Name = TypeVar("Name")
 # Calls longer than this are measured from the first on.
 _LONG_S = 1.0
 
@@ -39,12 +41,12 @@ def counts_processor_time(device: torch.device) -> bool:
 
 
 def compare(
-    steps: Mapping[str, Step],
+    steps: Mapping[Name, Step],
     device: torch.device,
     repeats: int,
     least_s: float = 0.02,
     most_s: float = math.inf,
-) -> dict[str, float]:
+) -> dict[Name, float]:
     """Median seconds of one call of each step, taken in turns so that a busy machine slows all.
 
     A turn is as many calls as take least_s: a step of a millisecond after one of a second would be timed with cold

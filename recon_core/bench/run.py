@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ..errors import InputError
 from .cases import Case, Form, Renderer, Unit, make_scene, make_step, renderers_named, subdivisions_of
 from .exponents import Exponent, fit_all
-from .measure import compare, describe, seconds
+from .measure import Step, compare, describe, seconds
 from .memory import MemoryServer, can_measure_memory
 
 SIZES, POINTS, FACES = (32, 64, 128, 256), (1000, 2000, 4000, 8000, 16000, 32000), (1280, 5120, 20480)
@@ -194,18 +194,19 @@ def _measured(options: BenchOptions) -> Iterator[Row]:
         bar = stack.enter_context(tqdm(cases, desc="measuring", unit="case", disable=options.quiet))
         for renderer, size, count in bar:
             bar.set_postfix_str(f"{renderer.name}, {size} px, {count} {renderer.unit}")
-            _calibrate(renderer, options.device, foresight)
+            _calibrate(renderer, options, foresight)
             yield _row(renderer, size, count, options, foresight, server)
 
 
-def _calibrate(renderer: Renderer, device: torch.device, foresight: Foresight) -> None:
-    for name in FORMS:
+def _calibrate(renderer: Renderer, options: BenchOptions, foresight: Foresight) -> None:
+    """Time a small case of the forms that will be measured, the first time that they are met."""
+    for name in FORMS if options.with_brute else FORMS[:1]:
         if (renderer.name, name) in foresight.rates:
             continue
         form, case = getattr(renderer, name), Case(*_CALIBRATION[renderer.unit], views=1)
-        step = make_step(form, make_scene(renderer, case, device), backward=True)
+        step = make_step(form, make_scene(renderer, case, options.device), backward=True)
         step()
-        foresight.learn(renderer.name, name, form.work(case), seconds(step, device))
+        foresight.learn(renderer.name, name, form.work(case), seconds(step, options.device))
 
 
 def _row(
@@ -217,22 +218,19 @@ def _row(
     server: MemoryServer | None,
 ) -> Row:
     """Both forms of one case, timed in turns."""
-    figures, steps, cases = {}, {}, {}
+    figures: dict[str, Figures] = {}
+    steps: dict[tuple[str, bool], Step] = {}
     for name in FORMS:
         form: Form = getattr(renderer, name)
-        cases[name] = case = Case(size, count, form.views(size, options.views))
-        objection = foresight.objection(renderer, name, case, free_memory_bytes(options.device))
-        if name == "brute" and not options.with_brute:
-            objection = "not asked for"
+        case = Case(size, count, form.views(size, options.views))
+        objection = _objection(renderer, name, case, options, foresight)
         figures[name] = Figures(case.views, left_out=objection)
         if not objection:
             scene = make_scene(renderer, case, options.device)
             steps |= {(name, back): make_step(form, scene, back) for back in (False, True)}
-    labels = {f"{name} {back}": (name, back) for name, back in steps}
-    ordered = {label: steps[key] for label, key in labels.items()}
-    times = compare(ordered, options.device, options.repeats, most_s=_CASE_SECONDS)
-    for label, (name, back) in labels.items():
-        case, took_s = cases[name], times[label]
+    times = compare(steps, options.device, options.repeats, most_s=_CASE_SECONDS)
+    for (name, back), took_s in times.items():
+        case = Case(size, count, figures[name].views)
         if back:
             foresight.learn(renderer.name, name, getattr(renderer, name).work(case), took_s)
         peak_mb = server.peak_mb(renderer.name, name, case, back) if server else None
@@ -240,3 +238,12 @@ def _row(
         found = {f"{kind}_ms": took_s / case.views * 1e3, f"{kind}_mb": peak_mb}
         figures[name] = replace(figures[name], **found)
     return Row(renderer.name, renderer.unit, size, count, figures["ours"], figures["brute"])
+
+
+def _objection(
+    renderer: Renderer, name: str, case: Case, options: BenchOptions, foresight: Foresight
+) -> str | None:
+    """Why this form is left out, or None."""
+    if name == "brute" and not options.with_brute:
+        return "not asked for"
+    return foresight.objection(renderer, name, case, free_memory_bytes(options.device))
