@@ -2,8 +2,8 @@
 """The first part of an exported graph: a crop of any size to the model's input, with the arithmetic of data/crop.py.
 
 crop_square resamples colour times alpha with Pillow's 8-bit filter. The same filter is written as one matrix for each
-axis, whose size follows the crop's, with the same rounding after each: a crop of the model's own size passes unchanged,
-and others differ from crop_square's by one grey level in few pixels.
+axis, whose size follows the crop's, with the same rounding after each: results differ from crop_square's by one grey
+level in few pixels. A crop of the model's own size, as crop_square makes it, passes unchanged.
 """
 
 import math
@@ -29,7 +29,8 @@ def add_input(graph: Graph, image: str, size: int, background: float) -> str:
     means = _block_means(graph, graph("Concat", weighted, alpha, axis=1), extents, block)
     down, across = (_filter(graph, extent, side, block, size) for extent in extents)  # (S, blocks)
     rows = _rounded(graph, graph("MatMul", means, graph("Transpose", across, perm=[1, 0])))
-    return _composed(graph, _rounded(graph, graph("MatMul", down, rows)), background)
+    resized = _straight(graph, _rounded(graph, graph("MatMul", down, rows)))
+    return _composed(graph, _unless_fitting(graph, pixels, extents, size, resized), background)
 
 
 def _color_and_alpha(graph: Graph, pixels: str) -> list[str]:
@@ -93,11 +94,27 @@ def _rounded(graph: Graph, value: str) -> str:
     return graph("Max", graph("Min", level, np.float32(255)), np.float32(0))
 
 
-def _composed(graph: Graph, weighted: str, background: float) -> str:
-    """Colour times alpha, and alpha (1,4,S,S) in 0..255, over the background: straight colours as Pillow divides."""
+def _straight(graph: Graph, weighted: str) -> str:
+    """Straight colours and alpha (1,4,S,S) of colours times alpha, in grey levels, as Pillow divides."""
     color, alpha = _color_and_alpha(graph, weighted)
     quotient = graph("Div", graph("Mul", color, np.float32(255)), graph("Max", alpha, np.float32(1)))
-    straight = graph("Min", graph("Floor", quotient), np.float32(255))
-    unit, mask = (graph("Div", value, np.float32(255)) for value in (straight, alpha))
+    return graph("Concat", graph("Min", graph("Floor", quotient), np.float32(255)), alpha, axis=1)
+
+
+def _unless_fitting(graph: Graph, pixels: str, extents: list[str], size: int, resized: str) -> str:
+    """The pixels (1,4,H,W) themselves, when they have the model's size: the detour through weighted colours rounds."""
+    fits = graph("And", *(graph("Equal", extent, np.int64(size)) for extent in extents))
+    corner = graph("Slice", pixels, [0, 0], [size, size], [2, 3])
+    lack = [
+        graph("Reshape", graph("Max", graph("Sub", np.int64(size), e), np.int64(0)), [1]) for e in extents
+    ]
+    whole = graph("Pad", corner, graph("Concat", np.zeros(6, np.int64), *lack, axis=0), np.float32(0))
+    return graph("Where", fits, whole, resized)
+
+
+def _composed(graph: Graph, straight: str, background: float) -> str:
+    """Colours and alpha (1,4,S,S) in 0..255 over the background, in 0..1, as data.augment.compose_input."""
+    unit = graph("Div", straight, np.float32(255))
+    color, mask = _color_and_alpha(graph, unit)
     behind = graph("Mul", graph("Sub", np.float32(1), mask), np.float32(background))
-    return graph("Concat", graph("Add", graph("Mul", unit, mask), behind), mask, axis=1)
+    return graph("Concat", graph("Add", graph("Mul", color, mask), behind), mask, axis=1)

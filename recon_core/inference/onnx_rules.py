@@ -297,6 +297,7 @@ RULES: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("view", "_unsafe_view", "reshape", "unsqueeze", "squeeze"), _reshaped),
     **dict.fromkeys(("clone", "alias", "detach", "lift_fresh_copy", "_assert_tensor_metadata"), _same),
     "linalg_vector_norm": _vector_norm, "argmin": _arg("ArgMin"), "argmax": _arg("ArgMax"),
+    "leaky_relu": lambda graph, node, x, slope=0.01: graph("LeakyRelu", x, alpha=float(slope)),
     "topk": _top_k, "_to_copy": _to_copy, "full_like": _filled, "div": _divide, "pow": _power, "remainder": _remainder,
     "expm1": _one_less, "log1p": _log_of_one_more, "clamp": _clamp, "where": _where, "addmm": _addmm,
     "permute": lambda graph, node, x, dims: graph("Transpose", x, perm=[d % len(dims) for d in dims]),

@@ -39,6 +39,7 @@ class Runner:
         self._waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._jobs: Jobs | None = None
         self._current: str | None = None
+        self._cancelled: set[str] = set()
 
     def serve(self) -> None:
         """Run jobs until the input ends."""
@@ -51,6 +52,8 @@ class Runner:
         try:
             self._current = job.id
             try:
+                if job.id in self._cancelled:  # before it was the current one
+                    raise KeyboardInterrupt
                 message = self._outcome(job)
             finally:
                 self._current = None
@@ -93,11 +96,13 @@ class Runner:
                 if isinstance(message, Hello):
                     self._jobs = Jobs(Folders.of(message))
                 elif isinstance(message, Cancel):
+                    self._cancelled.add(message.id)
                     if message.id == self._current:
                         _signal_main_thread()
                 elif isinstance(message, Shutdown):
                     break
                 else:
+                    self._cancelled.clear()  # ids may be used again; the server sends one job at a time
                     self._waiting.put(message)
         finally:
             end_own_group()

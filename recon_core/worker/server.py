@@ -217,6 +217,10 @@ class Server:
     def _end_current(self, message: dict[str, Any]) -> None:
         with self._lock:
             self._stop_timer()
+            if message.get("code") == "cancelled" and self._runner is not None:
+                # Broken off anywhere, even amid an import: the next job gets a process in good order.
+                self._runner.kill()
+                self._runner = None
             self._outbox.put(message)
             self._current = None
             self._idle.notify_all()
