@@ -127,6 +127,8 @@ def check_object(dataset: Dataset, name: str, report: CheckReport) -> None:
         images = check_view_images(dataset, name, view, report)
         if images.mask is None or cameras is None or cloud is None or spacing is None:
             continue
+        if not dataset.pose_known(name):
+            continue
         camera = cameras[view : view + 1]
         iou, messages = check_silhouette(cloud, spacing, camera, images.mask)
         report.ious.append(iou)
@@ -155,8 +157,9 @@ def camera_problems(cameras: Cameras) -> list[str]:
 
 
 def _read_points(dataset: Dataset, name: str, report: CheckReport) -> PointCloud | None:
-    if dataset.meta.render.get("points") == 0:
-        return None  # the dataset was made without
+    made_without = dataset.transforms(name)["recon"].get("points") is False
+    if made_without or dataset.meta.render.get("points") == 0:
+        return None
     cloud = report.attempt("points", lambda: dataset.points(name), name)
     if cloud is None:
         return None

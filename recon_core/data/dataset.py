@@ -160,6 +160,10 @@ class Dataset:
             )
         return order
 
+    def pose_known(self, name: str) -> bool:
+        """Whether an object's cameras are measured; imported images without any have a placeholder."""
+        return self.transforms(name)["recon"].get("pose_known") is not False
+
     def part_names(self, name: str) -> list[str]:
         """Part names, by id from 1 on, of an object ("<category>/<object>") or of a category; maybe none."""
         category = name.partition("/")[0]

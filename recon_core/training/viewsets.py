@@ -30,6 +30,8 @@ class TrainingData:
 
 def open_training_data(root: Path, recipe: Recipe) -> TrainingData:
     """Open (and on the first time build) the caches that a recipe needs; raise DatasetError when they do not fit it."""
+    if recipe.pose.kind == "known":
+        _refuse_unknown_cameras(Dataset.open(root))
     train = first_views(_load(root, "train", recipe), recipe.data.views)
     # A small dataset may have no validation object: samples and validation then show training objects.
     val = _load(root, "val", recipe) if Dataset.open(root).objects("val") else train
@@ -39,6 +41,16 @@ def open_training_data(root: Path, recipe: Recipe) -> TrainingData:
             f"{root} has no part labels, but the recipe has the head 'parts'. Use a recipe without."
         )
     return TrainingData(root, train, val, names)
+
+
+def _refuse_unknown_cameras(dataset: Dataset) -> None:
+    """Images imported without cameras carry placeholders, which would be learnt as if they were true."""
+    for name in dataset.objects("train"):
+        if not dataset.pose_known(name):
+            raise DatasetError(
+                f"{dataset.root}: the cameras of {name} are not known (its images were imported without any), but the "
+                "recipe takes them as they are. Use a recipe that learns poses, such as splat_unposed."
+            )
 
 
 def first_views(viewset: ViewSet, count: int | None) -> ViewSet:

@@ -10,6 +10,9 @@ from formats.proof import recon, run_import
 
 from recon_core.data.cache import load_views
 from recon_core.data.dataset import Dataset
+from recon_core.errors import DatasetError
+from recon_core.methods.recipe import load_recipe
+from recon_core.training.viewsets import open_training_data
 
 
 def blob(size: tuple[int, int], box: tuple[int, int, int, int], colour: int = 200) -> np.ndarray:
@@ -77,6 +80,17 @@ def test_training_can_read_it(source: Path, tmp_path: Path) -> None:
     views = load_views(tmp_path / "out", "train", input_size=32, mask_size=32, progress=False)
     assert views.masks.shape[1:] == (1, 32, 32)
     assert views.masks.max() == 255
+
+
+def test_recipes_that_take_cameras_as_known_refuse_them(source: Path, tmp_path: Path) -> None:
+    """Placeholder cameras would be learnt as if they were true; recipes that learn poses may have them."""
+    run_import("images", source, tmp_path / "out", "--category", "cup")
+    for split in ("train", "val", "test"):
+        names = "cup/alone\ncup/cup\n" if split == "train" else ""
+        (tmp_path / "out" / "splits" / f"{split}.txt").write_text(names)
+    with pytest.raises(DatasetError, match="cameras of cup/alone are not known"):
+        open_training_data(tmp_path / "out", load_recipe("splat"))
+    assert open_training_data(tmp_path / "out", load_recipe("splat_unposed")).train.names == ["cup/alone", "cup/cup"]
 
 
 def test_frames_may_be_kept(tmp_path: Path) -> None:
