@@ -39,7 +39,7 @@ def _replacements(points: Points, least: float) -> tuple[torch.Tensor, torch.Ten
             continue
         # Evenly over the solid points, a fixed stride apart, so that the result is the same every time.
         chosen = kept[(torch.arange(len(faint), device=kept.device) * len(kept)) // len(faint) % len(kept)]
-        distance = torch.cdist(xyz[chosen], xyz[kept])
+        distance = torch.cdist(xyz[chosen], xyz[kept], compute_mode="donot_use_mm_for_euclid_dist")
         distance[chosen[:, None] == kept[None]] = torch.inf
         source[item, faint], partner[item, faint] = chosen, kept[distance.argmin(1)]
     return source, partner
