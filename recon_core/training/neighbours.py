@@ -67,4 +67,4 @@ def _features(network: Network, viewset: ViewSet, device: torch.device) -> torch
 
 def _pixels(crops: np.ndarray) -> torch.Tensor:
     """Crops (B,S,S,4) uint8 as straight RGBA (B,4,S,S) in [0,1]."""
-    return torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).contiguous().float() / 255
+    return torch.from_numpy(np.array(crops)).permute(0, 3, 1, 2).contiguous().float() / 255
