@@ -33,7 +33,8 @@ def show(crop: np.ndarray) -> None:
     forget()
     preview = _collection.new("crop")
     size = crop.shape[0]
-    cells = (np.add.outer(np.arange(size), np.arange(size)) // max(1, size // 8)) % 2
+    stripes = np.arange(size) // max(1, size // 8)
+    cells = np.add.outer(stripes, stripes) % 2
     board = np.where(cells[..., None], 0.35, 0.25)
     alpha = crop[..., 3:] / 255
     shown = np.ones((size, size, 4), np.float32)

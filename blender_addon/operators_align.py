@@ -10,12 +10,23 @@ import numpy as np
 from bpy.props import BoolProperty, EnumProperty, FloatProperty
 from mathutils import Matrix
 
-from . import compat, icp, images, placing, points_object, pose_search, scene_camera, session, surfaces
+from . import (
+    compat,
+    display,
+    icp,
+    images,
+    placing,
+    points_object,
+    pose_search,
+    scene_camera,
+    session,
+    surfaces,
+)
 from .compare import Comparison, compare
 from .foreground import find_mask
 from .jobs import FAILED, Job, UserError
 from .operators_reconstruct import refuse
-from .photo_camera import PhotoCamera
+from .photo_camera import PhotoCamera, colors_from_photo
 
 # Few points may lie outside the extent that counts: strays must not lift an object off the floor.
 _STRAY_SHARE = 0.005
@@ -87,12 +98,25 @@ def _search_job(points: Any, image: Any, rgba: np.ndarray, mask: np.ndarray) -> 
         found, photo = placing.find_points(name), bpy.data.images.get(image_name)
         if found is None or photo is None:
             raise UserError(f"{name} or its photo was renamed or deleted meanwhile.")
-        record = points_object.record_of(found)
-        points_object.set_record(found, {**record, "camera": camera.record(), "pose": "searched"})
+        record = {**points_object.record_of(found), "camera": camera.record(), "pose": "searched"}
+        if (
+            record.get("color") == "by height"
+        ):  # the photo's colours are better, now that it is known how it looks
+            record["color"] = "looked up in the photo"
+            _take_colors(found, camera, np.dstack((rgba[..., :3], mask)))
+        points_object.set_record(found, record)
         _look_through(bpy.context, found, camera, photo, mask)
         placing.finish("Align to Photo")
 
     return Job("Align to Photo", work, done)
+
+
+def _take_colors(points: Any, camera: PhotoCamera, cut: np.ndarray) -> None:
+    colors = colors_from_photo(points_object.vertices_of(points.data), camera, cut)
+    points_object.set_attribute(
+        points.data, points_object.COLOR, "FLOAT_COLOR", points_object.rgba_linear(colors)
+    )
+    display.recolor(points)
 
 
 def _look_through(context: Any, points: Any, camera: PhotoCamera, image: Any, mask: np.ndarray) -> None:

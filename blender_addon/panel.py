@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from . import crop_preview, engine_onnx, points_object, session
+from . import crop_preview, engine_onnx, images, points_object, session
 from .compat import progress_bar
 
 
@@ -25,7 +25,8 @@ class RECON_PT_image(_Section):
     def draw(self, context: Any) -> None:
         layout, settings = _column(self.layout), context.scene.recon
         layout.template_ID(settings, "image", open="image.open")
-        layout.operator("recon.use_editor_image", icon="IMAGE")
+        if images.open_in_editor(context) is not None:
+            layout.operator("recon.use_editor_image", icon="IMAGE")
         _pictures(layout, settings.image)
         layout.prop(settings, "mask_source")
         if settings.mask_source == "IMAGE":

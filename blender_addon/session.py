@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What lives as long as Blender does: running jobs, the timer that polls them, the last message."""
 
+import atexit
 from typing import Any
 
 import bpy
 
+from . import worker_client
 from .compat import redraw_panels
 from .jobs import FAILED, Job, JobList
 
@@ -56,11 +58,14 @@ bpy.app.handlers.persistent(cancel_all)
 
 
 def register() -> None:
+    atexit.register(worker_client.close_worker)
     bpy.app.handlers.load_pre.append(cancel_all)
 
 
 def unregister() -> None:
     cancel_all()
+    worker_client.close_worker()
+    atexit.unregister(worker_client.close_worker)
     if cancel_all in bpy.app.handlers.load_pre:
         bpy.app.handlers.load_pre.remove(cancel_all)
     say("")
