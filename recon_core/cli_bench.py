@@ -48,7 +48,7 @@ def renderers(
 ) -> None:
     """Time and memory of every renderer beside its brute force, and how they grow: a few minutes on a CPU.
 
-    Numbers are separated by commas. What would take more than 6 seconds a call, or half the free memory, is left out.
+    Numbers are separated by commas. What would take more than 3 seconds a call, or half the free memory, is left out.
     """
     from .bench.report import write_report
     from .bench.run import BenchOptions, run
