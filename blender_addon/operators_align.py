@@ -169,7 +169,7 @@ class RECON_OT_align_cursor(_OnPoints):
     """Move the cloud so that it stands on, or is centered at, the 3D cursor"""
 
     bl_idname = "recon.align_cursor"
-    bl_label = "To 3D Cursor"
+    bl_label = "To Cursor"
     bl_options = {"REGISTER", "UNDO"}
 
     anchor: EnumProperty(

@@ -33,6 +33,7 @@ class RECON_PT_align(_Section):
         row = layout.row(align=True)
         row.operator("recon.align_cursor", icon="PIVOT_CURSOR")
         row.operator("recon.align_floor", icon="AXIS_TOP")
+        layout.label(text="Real size along an axis:")
         row = layout.row(align=True)
         row.use_property_split = False
         row.prop(settings, "dimension_axis", text="")
@@ -60,9 +61,15 @@ def _numbers(layout: Any, alignment: Any) -> None:
     box.label(text=str(alignment.get("what", "")))
     for name, values in alignment.items():
         if name != "what" and isinstance(values, list) and len(values) == 2:
-            before, after = ("none" if value is None else f"{value:.4g}" for value in values)
             box.label(text=f"{name}:")
-            box.label(text=f"{before} before, {after} after")
+            box.label(text=_before_after(*values, as_share="Overlap" in name))
+
+
+def _before_after(before: float | None, after: float | None, as_share: bool) -> str:
+    shown = [
+        None if value is None else f"{value:.0%}" if as_share else f"{value:.4g}" for value in (before, after)
+    ]
+    return f"{shown[1]}" if shown[0] is None else f"{shown[0]} before, {shown[1]} after"
 
 
 class RECON_PT_compare(_Section):

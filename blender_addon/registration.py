@@ -7,6 +7,7 @@ from . import (
     crop_preview,
     operators_align,
     operators_files,
+    operators_mesh,
     operators_parts,
     operators_reconstruct,
     operators_worker,
@@ -22,9 +23,11 @@ _CLASSES = (
     *operators_parts.CLASSES,
     *operators_align.CLASSES,
     *operators_files.CLASSES,
+    *operators_mesh.CLASSES,
     *operators_worker.CLASSES,
     *panel.CLASSES,
     *panel_align.CLASSES,
+    operators_mesh.RECON_PT_mesh,
     panel.RECON_PT_files,
 )
 

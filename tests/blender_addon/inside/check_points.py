@@ -170,3 +170,29 @@ def test_every_operator_is_described():
         for prop in operator.properties:
             hidden = prop.is_hidden or prop.identifier in ("rna_type", "filepath")
             assert hidden or len(prop.description) > 5, (name, prop.identifier)
+
+
+def test_surface_has_colors_and_parts():
+    random = np.random.default_rng(0)
+    on_sphere = random.normal(size=(3000, 3))
+    on_sphere *= 0.5 / np.linalg.norm(on_sphere, axis=1, keepdims=True)
+    labels = np.where(on_sphere[:, 2] > 0, 1, 2).astype(np.uint8)
+    colors = np.where(labels[:, None] == 1, np.uint8([255, 0, 0]), np.uint8([0, 0, 255]))
+    points = placing.add_cloud(
+        "ball", Cloud(on_sphere.astype(np.float32), colors, labels, parts=["top", "base"]), {}
+    )
+    points.location = (1, 0, 0)
+    bpy.context.view_layer.update()
+    before = (len(bpy.data.node_groups), len(bpy.data.objects))
+    assert bpy.ops.recon.make_surface(radius=0.08) == {"FINISHED"}
+    assert (len(bpy.data.node_groups), len(bpy.data.objects)) == (before[0], before[1] + 1)
+    made = bpy.data.objects["ball surface"]
+    xyz = points_object.vertices_of(made.data)
+    assert len(made.data.polygons) > 500
+    assert 0.35 < np.linalg.norm(xyz, axis=1).min() < np.linalg.norm(xyz, axis=1).max() < 0.65
+    top = points_object.get_attribute(made.data, "label") == 1
+    assert (xyz[top, 2] > -0.1).all()
+    assert {group.name for group in made.vertex_groups} == {"top", "base"}
+    assert tuple(made.matrix_world.translation) == (1, 0, 0)
+    with pytest.raises(RuntimeError, match="too small"):
+        bpy.ops.recon.make_surface(radius=0.001)
