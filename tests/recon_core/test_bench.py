@@ -69,6 +69,12 @@ def test_both_forms_have_the_same_gradients(renderer):
             # The brute force of features differentiates by what has no gradient in ours, a step, and finds 0.
             assert reference is None or not reference.any() or gradient is None
             continue
+        if gradient.shape == scene.depth.shape:
+            # The nearest and the farthest point lie on the first and last slab: a kink, with two slopes.
+            ends = (scene.depth == scene.depth.amin(1, keepdim=True)) | (
+                scene.depth == scene.depth.amax(1, keepdim=True)
+            )
+            gradient, reference = gradient.masked_fill(ends, 0), reference.masked_fill(ends, 0)
         # Of a scatter that is only linear between pixels; tests of the splat itself hold its gradient to the formula.
         limit = 0.25 if renderer.family == "splat" else 1e-3
         assert (gradient - reference).norm() <= limit * reference.norm() + 1e-6
