@@ -20,6 +20,8 @@ _SCATTER_VARIANCE = 1.0 / 6.0
 _MIN_KERNEL_VARIANCE = 0.02
 # Gaussians are cut at this many sigmas (mass outside: 6e-5 per axis).
 _CUT_SIGMAS = 4.0
+# Rows blurred by one matrix product.
+_BLUR_ROWS = 64
 
 Size = int | tuple[int, int]
 
@@ -122,8 +124,8 @@ def _blurred_scatter(
     margin = math.ceil(_CUT_SIGMAS * max(float(sigma.detach()), 0.5)) + 1
     grid = _scatter(uv_px, margin, values, layer, slabs, height + 2 * margin, width + 2 * margin)
     grid = grid.permute(0, 1, 4, 2, 3)  # (B, K, C, H', W')
-    rows, columns = _toeplitz(height, margin, sigma), _toeplitz(width, margin, sigma)
-    return (rows @ (grid @ columns.T)).permute(0, 1, 3, 4, 2)
+    along_x = _blur(grid.transpose(-1, -2), width, margin, sigma).transpose(-1, -2)
+    return _blur(along_x, height, margin, sigma).permute(0, 1, 3, 4, 2)
 
 
 def _per_point_sigma(
@@ -149,6 +151,21 @@ def _per_point_sigma(
         total = image if total is None else total + image
     assert total is not None
     return total
+
+
+def _blur(grid: torch.Tensor, length: int, margin: int, sigma: torch.Tensor) -> torch.Tensor:
+    """Blur grids (...,length + 2 margin,W) along their rows into (...,length,W), a block of rows at a time.
+
+    One small matrix serves every block, so the cost grows with the number of pixels alone.
+    """
+    blocks = -(-length // _BLUR_ROWS)
+    if blocks < 4 or grid.is_cuda:  # windows are copies: they pay from there on
+        return _toeplitz(length, margin, sigma) @ grid
+    missing = blocks * _BLUR_ROWS - length
+    padded = torch.nn.functional.pad(grid, (0, 0, 0, missing)) if missing else grid
+    windows = padded.unfold(-2, _BLUR_ROWS + 2 * margin, _BLUR_ROWS).transpose(-1, -2)  # (..., blocks, rows, W)
+    blurred = _toeplitz(_BLUR_ROWS, margin, sigma) @ windows  # (..., blocks, _BLUR_ROWS, W)
+    return blurred.flatten(-3, -2)[..., :length, :]
 
 
 def _toeplitz(length: int, margin: int, sigma: torch.Tensor) -> torch.Tensor:

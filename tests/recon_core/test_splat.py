@@ -12,6 +12,7 @@ from torch.autograd import gradcheck
 
 from recon_core.cameras import orbit, pinhole, random_rotations
 from recon_core.errors import InputError
+from recon_core.renderers import splat
 from recon_core.renderers.splat import optical_depth, splat_features, splat_mask
 
 SIZE = (24, 32)
@@ -43,6 +44,25 @@ def test_mask_is_exact_at_pixel_centres():
     fast = splat_mask(uv, torch.ones(1, 1), torch.ones(1, 1, dtype=torch.float64), SIZE, sigma)
     exact = splat_brute.mask(uv, torch.ones(1, 1), torch.ones(1, 1), SIZE, math.sqrt(sigma**2 - 1 / 6))
     torch.testing.assert_close(fast, exact.double(), atol=2e-5, rtol=0)
+
+
+def test_large_images_are_blurred_block_by_block(generator, monkeypatch):
+    """Blocks change nothing that counts: mask, gradients and sigma's, at sizes that no block divides."""
+    size = (270, 391)
+    uv, depth, tau = scene(generator, count=50, size=size)
+    cotangent = torch.randn(2, *size, generator=generator, dtype=torch.float64)
+
+    def everything():
+        inputs = [t.clone().requires_grad_() for t in (uv, tau, torch.tensor(2.5, dtype=torch.float64))]
+        image = splat_mask(inputs[0], depth, inputs[1], size, inputs[2])
+        return image.detach(), *torch.autograd.grad((image * cotangent).sum(), inputs)
+
+    in_blocks = everything()
+    exact = splat_brute.mask(uv, depth, tau, size, 2.5)
+    assert (in_blocks[0] - exact).abs().max() < 0.02
+    monkeypatch.setattr(splat, "_BLUR_ROWS", 10_000)
+    for found, expected in zip(in_blocks, everything()):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)  # tails beyond the margin differ
 
 
 def test_gradients_agree_with_brute_force(generator):
