@@ -18,8 +18,8 @@ def progress_bar(layout: Any, fraction: float, text: str) -> None:
     if has_progress_bar():
         layout.progress(factor=fraction, text=text, type="BAR")
     else:
-        filled = round(fraction * 20)
-        layout.label(text=f"{'█' * filled}{'░' * (20 - filled)}  {text}")
+        filled = round(fraction * 8)
+        layout.label(text=f"{'█' * filled}{'░' * (8 - filled)} {text}")
 
 
 def new_input(group: Any, name: str, kind: str) -> Any:
@@ -48,7 +48,7 @@ def input_identifier(group: Any, name: str) -> str:
 @contextmanager
 def window_context() -> Iterator[bool]:
     """A context with a window, for operators called from timers; yields False where there is no window."""
-    windows = bpy.context.window_manager.windows if bpy.context.window_manager else ()
+    windows: Any = bpy.context.window_manager.windows if bpy.context.window_manager else ()
     if bpy.context.window is not None or not len(windows):
         yield bpy.context.window is not None
         return

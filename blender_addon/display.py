@@ -78,7 +78,7 @@ def display_colors(points: Any) -> np.ndarray:
         return rgba_linear(ramp_colors(height_shares(vertices_of(mesh))))
     values = get_attribute(mesh, {"RGB": COLOR, "PART": LABEL, "CONFIDENCE": CONFIDENCE}.get(mode, DISTANCE))
     if values is None:
-        return np.tile(np.float32([0.3, 0.3, 0.3, 1.0]), (len(mesh.vertices), 1))
+        return np.tile(np.array([0.3, 0.3, 0.3, 1.0], np.float32), (len(mesh.vertices), 1))
     if mode == "RGB":
         return values
     if mode == "PART":
@@ -192,10 +192,11 @@ def display_material() -> Any:
     material = bpy.data.materials.new(MATERIAL)
     if material.node_tree is None:
         material.use_nodes = True  # has no effect, and warns, from 5.0 on
-    nodes = material.node_tree.nodes
+    tree: Any = material.node_tree
+    nodes = tree.nodes
     shader = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Roughness"].default_value = 0.8
     color = nodes.new("ShaderNodeAttribute")
     color.attribute_name, color.location = DISPLAY, (-300, 200)
-    material.node_tree.links.new(color.outputs["Color"], shader.inputs["Base Color"])
+    tree.links.new(color.outputs["Color"], shader.inputs["Base Color"])
     return material

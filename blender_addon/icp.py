@@ -45,13 +45,14 @@ def align(
     target: Side,
     use_scale: bool = True,
     use_turns: bool = True,
+    upright: bool = False,
     report: Callable[[float, str], None] = lambda fraction, stage: None,
     seed: int = 0,
 ) -> Alignment:
-    """Align source to target; raises UserError when a side has too few points."""
+    """Align source to target; `upright` turns about the vertical only. Raises UserError for too few points."""
     if min(len(source.xyz), len(target.xyz)) < 10:
         raise UserError("Alignment needs at least 10 points on both sides.")
-    pair = _Pair(source, target, use_scale, np.random.default_rng(seed))
+    pair = _Pair(source, target, use_scale, upright, np.random.default_rng(seed))
     report(0.05, "Building trees")
     starts = pair.starts(use_turns)
     scored = []
@@ -85,6 +86,20 @@ def similarity(source: np.ndarray, target: np.ndarray, use_scale: bool) -> np.nd
     return matrix
 
 
+def upright_similarity(source: np.ndarray, target: np.ndarray, use_scale: bool) -> np.ndarray:
+    """The same among the matrices that turn about the vertical only: the angle is that of the summed products."""
+    center_s, center_t = source.mean(0), target.mean(0)
+    s, t = source - center_s, target - center_t
+    along = (s[:, 0] * t[:, 0] + s[:, 1] * t[:, 1]).sum()
+    across = (s[:, 0] * t[:, 1] - s[:, 1] * t[:, 0]).sum()
+    rotation = _turn("z", float(np.degrees(np.arctan2(across, along))))
+    scale = float(((s @ rotation.T) * t).sum() / max((s**2).sum(), 1e-30)) if use_scale else 1.0
+    matrix = np.eye(4)
+    matrix[:3, :3] = max(scale, 1e-6) * rotation
+    matrix[:3, 3] = center_t - matrix[:3, :3] @ center_s
+    return matrix
+
+
 def moved(matrix: np.ndarray, xyz: np.ndarray) -> np.ndarray:
     """Points (N,3) under a matrix (4,4)."""
     return xyz @ matrix[:3, :3].T + matrix[:3, 3]
@@ -93,8 +108,11 @@ def moved(matrix: np.ndarray, xyz: np.ndarray) -> np.ndarray:
 class _Pair:
     """Both sides with their trees and samples."""
 
-    def __init__(self, source: Side, target: Side, use_scale: bool, random: np.random.Generator) -> None:
-        self.use_scale = use_scale
+    def __init__(
+        self, source: Side, target: Side, use_scale: bool, upright: bool, random: np.random.Generator
+    ) -> None:
+        self.use_scale, self.upright = use_scale, upright
+        self.fitted = upright_similarity if upright else similarity
         self.source, self.target = _subset(source, random), _subset(target, random)
         self.source_tree = Tree(self.source.xyz, self.source.labels)
         self.target_tree = Tree(self.target.xyz, self.target.labels)
@@ -103,6 +121,8 @@ class _Pair:
         """Centred on each other and of one size, turned about the vertical and tilted; first of all as they are."""
         turns = np.arange(0, 360, _TURN_DEG) if use_turns else [0.0, _TILT_DEG, -_TILT_DEG]
         tilts = [(0.0, 0.0), (_TILT_DEG, 0.0), (-_TILT_DEG, 0.0), (0.0, _TILT_DEG), (0.0, -_TILT_DEG)]
+        if self.upright:
+            turns, tilts = (turns if use_turns else turns[:1]), tilts[:1]
         found = [np.eye(4)] + [
             self._centred(_turn("z", turn) @ _turn("x", x) @ _turn("y", y))
             for turn in turns
@@ -129,7 +149,7 @@ class _Pair:
             if abs(last - rms) < _STOP * rms:
                 break
             last = rms
-            matrix = similarity(source, target, self.use_scale)
+            matrix = self.fitted(source, target, self.use_scale)
         return matrix
 
     def rms(self, matrix: np.ndarray, count: int) -> float:

@@ -297,7 +297,8 @@ def _icp_job(context: Any) -> Job:
     else:
         source_labels = target_labels = None
     source, goal = icp.Side(source_xyz, source_labels), icp.Side(target_xyz, target_labels)
-    use_scale, use_turns, name, target_name = settings.use_scale, settings.use_turns, points.name, target.name
+    how = (settings.use_scale, settings.use_turns, settings.use_upright)
+    name, target_name = points.name, target.name
 
     def done(found: icp.Alignment) -> None:
         moved = placing.find_points(name)
@@ -307,7 +308,7 @@ def _icp_job(context: Any) -> Job:
         _note(moved, f"To {target_name}", {"RMS distance": [found.rms_before, found.rms_after]})
         placing.finish("Align to Target")
 
-    return Job("Align to Target", lambda job: icp.align(source, goal, use_scale, use_turns, job.report), done)
+    return Job("Align to Target", lambda job: icp.align(source, goal, *how, job.report), done)
 
 
 def _shared_labels(points: Any, target: Any, source: Any, goal: Any) -> tuple[np.ndarray, np.ndarray]:

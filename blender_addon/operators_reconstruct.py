@@ -162,6 +162,18 @@ class RECON_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class RECON_OT_dismiss(bpy.types.Operator):
+    """Put the message away"""
+
+    bl_idname = "recon.dismiss"
+    bl_label = "Dismiss Message"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, context: Any) -> set[str]:
+        session.say("")
+        return {"FINISHED"}
+
+
 def self_title() -> str:
     """Title of reconstruction jobs."""
     return "Reconstruct"
@@ -231,4 +243,5 @@ CLASSES = (
     RECON_OT_reconstruct,
     RECON_OT_reconstruct_again,
     RECON_OT_cancel,
+    RECON_OT_dismiss,
 )

@@ -16,6 +16,32 @@ class _Section(bpy.types.Panel):
     bl_category = "Recon"
 
 
+class RECON_PT_status(_Section):
+    """What runs, with a way to stop it, and the last error; on top of the tab, and only when there is either."""
+
+    bl_idname = "RECON_PT_status"
+    bl_label = "Status"
+    bl_options = {"HIDE_HEADER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return bool(session.jobs.active or session.message)
+
+    def draw(self, context: Any) -> None:
+        layout = self.layout.column()
+        for job in session.jobs.active:
+            layout.label(text=job.title, icon="SORTTIME")
+            row = layout.row(align=True)
+            left = job.seconds_left()
+            text = job.stage if left is None else f"{job.stage}, {left:.0f} s left"
+            progress_bar(row, job.fraction, "Stopping" if job.cancelling else text)
+            row.operator("recon.cancel", text="", icon="X")
+        if session.message:
+            row = layout.row()
+            wrapped(row, session.message, "ERROR")
+            row.operator("recon.dismiss", text="", icon="X", emboss=False)
+
+
 class RECON_PT_image(_Section):
     """The picture, and what in it is the object."""
 
@@ -68,7 +94,6 @@ class RECON_PT_reconstruct(_Section):
         big = layout.row()
         big.scale_y = 1.5
         big.operator("recon.reconstruct", icon="OUTLINER_OB_POINTCLOUD")
-        draw_jobs(layout)
 
 
 def _model_hint(layout: Any, settings: Any) -> None:
@@ -83,18 +108,6 @@ def _model_hint(layout: Any, settings: Any) -> None:
         path = Path(bpy.path.abspath(settings.model_path))
         if not path.is_file():
             wrapped(layout, f"{path.name} does not exist.", "ERROR")
-
-
-def draw_jobs(layout: Any) -> None:
-    """Progress of what runs with a way to stop it, else the last error."""
-    for job in session.jobs.active:
-        row = layout.row(align=True)
-        left = job.seconds_left()
-        text = job.stage if left is None else f"{job.stage}, {left:.0f} s left"
-        progress_bar(row, job.fraction, "Stopping" if job.cancelling else text)
-        row.operator("recon.cancel", text="", icon="X")
-    if session.message:
-        wrapped(layout, session.message, "ERROR")
 
 
 class RECON_PT_result(_Section):
@@ -123,13 +136,14 @@ def _parts(layout: Any, settings: Any) -> None:
     if not settings.parts:
         return
     box = layout.box().column(align=True)
+    box.use_property_split = False
     for label, part in enumerate(settings.parts, 1):
         row = box.row(align=True)
         row.prop(part, "visible", text="", icon="HIDE_OFF" if part.visible else "HIDE_ON", emboss=False)
         swatch = row.row()
         swatch.ui_units_x = 1.2
         swatch.prop(part, "color", text="")
-        row.label(text=f"{part.name}: {part.count:,}")
+        row.label(text=f" {part.name}: {part.count:,}")
         row.operator("recon.select_part", text="", icon="RESTRICT_SELECT_OFF", emboss=False).label = label
 
 
@@ -179,4 +193,4 @@ def wrapped(layout: Any, text: str, icon: str = "NONE") -> None:
         column.label(text=one, icon=icon if index == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 
-CLASSES = (RECON_PT_image, RECON_PT_reconstruct, RECON_PT_result)
+CLASSES = (RECON_PT_status, RECON_PT_image, RECON_PT_reconstruct, RECON_PT_result)

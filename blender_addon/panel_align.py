@@ -49,6 +49,7 @@ def _target(layout: Any, settings: Any) -> None:
     column = layout.column(heading="Match")
     column.prop(settings, "use_scale")
     column.prop(settings, "use_turns")
+    column.prop(settings, "use_upright")
     column.prop(settings, "use_parts")
     layout.operator("recon.align_object", icon="SNAP_ON")
 
@@ -61,8 +62,12 @@ def _numbers(layout: Any, alignment: Any) -> None:
     box.label(text=str(alignment.get("what", "")))
     for name, values in alignment.items():
         if name != "what" and isinstance(values, list) and len(values) == 2:
-            box.label(text=f"{name}:")
-            box.label(text=_before_after(*values, as_share="Overlap" in name))
+            text = _before_after(*values, as_share="Overlap" in name)
+            if values[0] is None:
+                box.label(text=f"{name}: {text}")
+            else:
+                box.label(text=f"{name}:")
+                box.label(text=text)
 
 
 def _before_after(before: float | None, after: float | None, as_share: bool) -> str:
@@ -94,19 +99,13 @@ class RECON_PT_compare(_Section):
 
 def _comparison(layout: Any, found: dict[str, Any]) -> None:
     box = layout.box().column(align=True)
-    box.label(text=f"To {found['target']}:")
-    rows = (
-        ("Precision", f"{found['precision']:.1%} of the cloud"),
-        ("Coverage", f"{found['coverage']:.1%} of the target"),
-        ("Cloud to target", f"{found['accuracy']:.4f}"),
-        ("Target to cloud", f"{found['completeness']:.4f}"),
-        ("Chamfer (sum)", f"{found['chamfer']:.4f}"),
-    )
-    for name, value in rows:
-        row = box.split(factor=0.45)
-        row.label(text=name)
-        row.label(text=value)
-    box.label(text=f"within {found['tolerance']:.4g}, mean distances")
+    box.label(text=f"To {found['target']}, within {found['tolerance']:.4g}:")
+    box.label(text=f"{found['precision']:.1%} of the cloud (precision)")
+    box.label(text=f"{found['coverage']:.1%} of the target (coverage)")
+    box.label(text="Mean distances:")
+    box.label(text=f"{found['accuracy']:.4f} from the cloud")
+    box.label(text=f"{found['completeness']:.4f} from the target")
+    box.label(text=f"{found['chamfer']:.4f} summed (Chamfer)")
 
 
 def split(layout: Any) -> Any:

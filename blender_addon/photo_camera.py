@@ -54,8 +54,8 @@ class PhotoCamera:
     def of_record(cls, record: dict) -> "PhotoCamera":
         """The camera of a record()."""
         matrix = np.array(record["world_to_cam"], np.float64).reshape(4, 4)
-        numbers = [float(record[name]) for name in ("focal_px", "cx", "cy")]
-        return cls(matrix, *numbers, int(record["width"]), int(record["height"]))
+        focal_px, cx, cy = (float(record[name]) for name in ("focal_px", "cx", "cy"))
+        return cls(matrix, focal_px, cx, cy, int(record["width"]), int(record["height"]))
 
 
 def fit_camera(

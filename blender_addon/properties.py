@@ -164,6 +164,9 @@ class ReconScene(bpy.types.PropertyGroup):
         description="Also start from turns about the vertical axis, for objects that face elsewhere",
         default=True,
     )
+    use_upright: BoolProperty(
+        name="Keep Upright", description="Turn about the vertical axis only", default=True
+    )
     use_parts: BoolProperty(
         name="Match Parts",
         description="Only points of parts with the same name are matched, where both clouds have parts",

@@ -122,9 +122,9 @@ def wait_for_jobs():
 
 
 def sections() -> list:
-    from blender_addon import panel, panel_align
+    from blender_addon import operators_mesh, panel, panel_align
 
-    return [*panel.CLASSES, *panel_align.CLASSES, panel.RECON_PT_files]
+    return [*panel.CLASSES, *panel_align.CLASSES, operators_mesh.RECON_PT_mesh, panel.RECON_PT_files]
 
 
 def only_panels(*names: str) -> None:
@@ -142,7 +142,7 @@ def tour():
 
     watch_drawing()
     for one in sections():
-        one.bl_options = set()  # open: Blender remembers what it saw first
+        one.bl_options = set(one.bl_options) - {"DEFAULT_CLOSED"} if hasattr(one, "bl_options") else set()
     blender_addon.register()
     bpy.ops.object.select_all(action="SELECT")
     bpy.ops.object.delete()
@@ -158,6 +158,7 @@ def tour():
     photograph("2_image")
     _tick["step"] = "reconstruct"
     with context():
+        bpy.ops.ed.undo_push(message="Before")
         bpy.ops.recon.reconstruct()
     yield from wait_for_jobs()
     _tick["step"] = ""
@@ -165,11 +166,22 @@ def tour():
         bpy.ops.view3d.view_selected()
     yield 2.0
     photograph("3_reconstructed")
-    only_panels("Align")
+    with context():
+        bpy.ops.ed.undo()
+    yield 0.5
+    report["after_undo"] = [one.name for one in bpy.data.objects]
+    with context():
+        bpy.ops.ed.redo()
+    yield 0.5
+    report["after_redo"] = [one.name for one in bpy.data.objects]
+    only_panels("Status", "Align")
     points = bpy.context.view_layer.objects.active
+    settings = bpy.context.scene.recon
     _tick["step"] = "align_photo"
     with context():
         bpy.ops.recon.align_photo()
+    yield 0.3
+    photograph("4_progress")
     yield from wait_for_jobs()
     _tick["step"] = ""
     yield 2.0
@@ -184,7 +196,7 @@ def tour():
     reference.recon.color_by = "PART"
     yield 2.0
     photograph("5_parts")
-    only_panels("Align", "Compare", "Files")
+    only_panels("Align", "Compare", "Mesh")
     points.hide_set(False)
     reference.location.x = 0.9
     with context():
@@ -203,12 +215,12 @@ def tour():
     yield 2.0
     photograph("6_compare")
     settings.image = None
-    only_panels("Reconstruct")
+    only_panels("Status", "Reconstruct")
     with context(), contextlib.suppress(RuntimeError):
         bpy.ops.recon.reconstruct()
     yield 1.0
     photograph("7_error")
-    only_panels("Image", "Reconstruct", "Result", "Align", "Compare", "Files")
+    only_panels(*(one.bl_label for one in sections()))
     blender_addon.unregister()
 
 

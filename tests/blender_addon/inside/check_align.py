@@ -121,6 +121,17 @@ def test_umeyama_is_exact():
     np.testing.assert_allclose(rigid[:3, :3] @ rigid[:3, :3].T, np.eye(3), atol=1e-9)
 
 
+def test_upright_stays_upright():
+    source = lopsided(1500, seed=2)
+    turn = np.array(Matrix.Rotation(np.radians(130), 3, "Z"))
+    off = 0.6 * source @ turn.T + (1, 2, 3)
+    found = icp.align(icp.Side(off), icp.Side(lopsided(4000, seed=1)), upright=True)
+    assert np.linalg.norm(icp.moved(found.matrix, off) - source, axis=1).mean() < 0.03
+    np.testing.assert_allclose(found.matrix[2, :2], 0, atol=1e-12)
+    matrix = icp.upright_similarity(source, off, True)
+    np.testing.assert_allclose(icp.moved(matrix, source), off, atol=1e-9)
+
+
 def test_icp_converges_from_45_degrees_and_30_percent():
     target, good = icp.Side(lopsided(5000, seed=1)), 0
     source = lopsided(2000, seed=2)
