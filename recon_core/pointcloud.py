@@ -64,9 +64,10 @@ class Points:
 
     def map(self, function) -> "Points":
         """Apply `function` to every tensor per point that is there; the occupancy scale is per cloud and stays."""
-        others = (self.opacity, self.color, self.part_logits)
-        mapped = (None if value is None else function(value) for value in others)
-        return Points(function(self.xyz), *mapped, self.occupancy_scale)
+        names = ("opacity", "color", "part_logits")
+        values = {name: getattr(self, name) for name in names}
+        mapped = {name: None if value is None else function(value) for name, value in values.items()}
+        return replace(self, xyz=function(self.xyz), **mapped)
 
     def detach(self) -> "Points":
         """The same values, through which no gradient flows."""

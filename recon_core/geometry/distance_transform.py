@@ -107,5 +107,5 @@ def _one(mask: np.ndarray, inside: bool, cache: ArrayCache | None) -> np.ndarray
 def _distances(sites: np.ndarray) -> np.ndarray:
     """Distance (H,W) float32 to the nearest true pixel."""
     if not sites.any():
-        return np.full(sites.shape, np.hypot(*sites.shape), np.float32)
+        return np.full(sites.shape, math.hypot(*sites.shape), np.float32)
     return np.asarray(distance_transform_edt(~sites), np.float32)
