@@ -94,7 +94,8 @@ def train(
     finished = start_training(request)
     typer.echo(f"{'Stopped' if finished.interrupted else 'Finished'} at step {finished.step}: {finished.run}")
     if finished.interrupted:
-        typer.echo(f"Go on with: recon train --data {data} --resume {finished.run}")
+        going_on = f"Go on with: recon train --data {data} --resume {finished.run}"
+        typer.echo(going_on if finished.step else "Nothing was trained yet: start again.")
         raise typer.Exit(130)
 
 

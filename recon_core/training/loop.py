@@ -73,9 +73,8 @@ def train(
     )
     model, optimizer = fabric.setup(StepModule(network, recipe), state.optimizer)
     if resume is not None:
-        restore(
-            state, resume
-        )  # after the network has its device, so that the optimiser's state goes there too
+        # After the network has its device, so that the optimiser's state goes there too.
+        restore(state, resume)
     before = time.process_time()
     bootstrap = find_first_poses(recipe, data.train, run, fabric.device)
     neighbours = None
