@@ -18,8 +18,8 @@ def progress_bar(layout: Any, fraction: float, text: str) -> None:
     if has_progress_bar():
         layout.progress(factor=fraction, text=text, type="BAR")
     else:
-        filled = round(fraction * 8)
-        layout.label(text=f"{'█' * filled}{'░' * (8 - filled)} {text}")
+        filled = round(fraction * 6)
+        layout.label(text=f"{'█' * filled}{'░' * (6 - filled)} {text}")
 
 
 def new_input(group: Any, name: str, kind: str) -> Any:

@@ -21,7 +21,6 @@ class RECON_PT_status(_Section):
 
     bl_idname = "RECON_PT_status"
     bl_label = "Status"
-    bl_options = {"HIDE_HEADER"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -30,15 +29,15 @@ class RECON_PT_status(_Section):
     def draw(self, context: Any) -> None:
         layout = self.layout.column()
         for job in session.jobs.active:
-            layout.label(text=job.title, icon="SORTTIME")
-            row = layout.row(align=True)
             left = job.seconds_left()
-            text = job.stage if left is None else f"{job.stage}, {left:.0f} s left"
-            progress_bar(row, job.fraction, "Stopping" if job.cancelling else text)
+            text = job.title if left is None else f"{job.title}, {left:.0f} s left"
+            layout.label(text=text, icon="SORTTIME")
+            row = layout.row(align=True)
+            progress_bar(row, job.fraction, "Stopping" if job.cancelling else job.stage)
             row.operator("recon.cancel", text="", icon="X")
         if session.message:
             row = layout.row()
-            wrapped(row, session.message, "ERROR")
+            wrapped(row, session.message, "ERROR", margin=5)
             row.operator("recon.dismiss", text="", icon="X", emboss=False)
 
 
@@ -176,11 +175,11 @@ def _column(layout: Any) -> Any:
     return layout.column()
 
 
-def wrapped(layout: Any, text: str, icon: str = "NONE") -> None:
+def wrapped(layout: Any, text: str, icon: str = "NONE", margin: int = 0) -> None:
     """A text over as many lines as the sidebar needs."""
     region = bpy.context.region
     scale = bpy.context.preferences.system.ui_scale or 1.0
-    width = max(20, int((region.width if region else 280) / (7.0 * scale)) - 6)
+    width = max(16, int((region.width if region else 280) / (7.0 * scale)) - 6 - margin)
     column = layout.column(align=True)
     lines, line = [], ""
     for word in text.split():

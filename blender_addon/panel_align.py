@@ -100,8 +100,8 @@ class RECON_PT_compare(_Section):
 def _comparison(layout: Any, found: dict[str, Any]) -> None:
     box = layout.box().column(align=True)
     box.label(text=f"To {found['target']}, within {found['tolerance']:.4g}:")
-    box.label(text=f"{found['precision']:.1%} of the cloud (precision)")
-    box.label(text=f"{found['coverage']:.1%} of the target (coverage)")
+    box.label(text=f"Precision: {found['precision']:.1%}")
+    box.label(text=f"Coverage: {found['coverage']:.1%}")
     box.label(text="Mean distances:")
     box.label(text=f"{found['accuracy']:.4f} from the cloud")
     box.label(text=f"{found['completeness']:.4f} from the target")
