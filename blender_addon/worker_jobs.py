@@ -65,6 +65,7 @@ def reconstruct(request: pipeline.Request, line: list[str], job: Job) -> pipelin
     box = fit_box(mask)
     name = f"{record.get('category') or request.model_path.name} ({(record.get('run') or {}).get('recipe')})"
     color = str(record.get("colour", ""))
+    color = "by height" if color.startswith("none known") else color
     return pipeline.Outcome(
         cloud, camera_of(record.get("pose")), mask, box, crop_square(cut, box, 128), color, name, {}
     )
