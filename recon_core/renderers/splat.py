@@ -4,7 +4,8 @@
 Each point carries an optical depth tau_i (in pixels squared: tau spread over one pixel gives that pixel A = tau).
 A pixel's optical depth is A(x) = sum_i tau_i G_sigma(x - u_i), with G a Gaussian of unit mass and u_i the projection;
 coverage is S = 1 - exp(-A) (Beer-Lambert). The sum commutes, so the mask is a bilinear scatter to the grid, a separable
-Gaussian as two small Toeplitz matrix products, and one exp: O(N + HW (H+W)) per view.
+Gaussian as two small Toeplitz matrix products, and one exp: O(N + HW (H+W)) per view,
+O(N + HW) for large images, whose rows are blurred in blocks.
 """
 
 import math
