@@ -118,6 +118,8 @@ def check_object(dataset: Dataset, name: str, report: CheckReport) -> None:
     report.attempt("symmetry", lambda: dataset.symmetry_order(name), name)
     _check_part_names(dataset, name, report)
     cameras = report.attempt("cameras", lambda: dataset.cameras(name), name)
+    if not dataset.pose_known(name):
+        cameras = None  # placeholders: nothing can be projected by them
     if cameras is not None:
         report.add("cameras", camera_problems(cameras), name)
     cloud = _read_points(dataset, name, report)
@@ -126,8 +128,6 @@ def check_object(dataset: Dataset, name: str, report: CheckReport) -> None:
         report.views += 1
         images = check_view_images(dataset, name, view, report)
         if images.mask is None or cameras is None or cloud is None or spacing is None:
-            continue
-        if not dataset.pose_known(name):
             continue
         camera = cameras[view : view + 1]
         iou, messages = check_silhouette(cloud, spacing, camera, images.mask)

@@ -10,8 +10,7 @@ from torch import nn
 
 from ..cameras import matrix_to_quaternion, quaternion_to_matrix
 from ..geometry.solid import LEAST_OPACITY
-from ..methods.pose_choice import Look, choose_pose, mirror_look
-from ..methods.poses import EnsemblePose
+from ..methods.pose_choice import Look, pose_at_test_time
 from ..methods.run import LoadedRun
 from ..pointcloud import Points
 
@@ -59,16 +58,9 @@ class ExportModel(nn.Module):
             shape = self.network(images)[0]
             assert isinstance(shape, Points)
             return solid_points_fixed(shape), None
-        looks = [self._look(images)]
-        if self.mirror is not None:
-            looks.append(mirror_look(self._look(images.flip(-1)), self.mirror))
-        rotation = looks[0].student if len(looks) == 1 else halfway(looks[0].student, looks[1].student)
-        pose = self.config.pose
-        if isinstance(pose, EnsemblePose) and pose.test_time == "fit":
-            rotation = choose_pose(
-                rotation, looks, images[:, 3], self.margin, pose.distance, pose.test_loyalty
-            )
-        return looks[0].points, rotation
+        return pose_at_test_time(
+            images, self._look, self.network.pose_of, halfway, self.mirror, self.config.pose, self.margin
+        )
 
     def _look(self, images: torch.Tensor) -> Look:
         assert self.network.pose is not None

@@ -10,6 +10,7 @@ The mirror image of the input is a second look (geometry/mirror.py): it gives hy
 cloud of its own, and every hypothesis is judged by both clouds and by the distance from both opinions.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,6 +20,7 @@ from ..losses.silhouette import silhouette_loss
 from ..models.pose import rotation_distance
 from ..pointcloud import Points
 from ..renderers.splat import optical_depth, splat_mask
+from .poses import EnsemblePose, Pose
 
 # Few points and small masks tell hypotheses apart as well as all points at full size (1,000 and 32 px against 2,000
 # and 64 px, on validation objects).
@@ -42,6 +44,34 @@ def mirror_look(flipped: Look, mirror: torch.Tensor) -> Look:
     """A look at the flipped image, brought back by the canonical frame's reflection S (3,3)."""
     points = replace(flipped.points, xyz=flipped.points.xyz @ mirror.T)
     return Look(points, mirrored_back(flipped.student, mirror), mirrored_back(flipped.hypotheses, mirror))
+
+
+def pose_at_test_time(
+    images: torch.Tensor,
+    look: Callable[[torch.Tensor], Look],
+    student: Callable[[torch.Tensor], torch.Tensor],
+    middle: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    mirror: torch.Tensor | None,
+    pose: Pose,
+    margin: float,
+) -> tuple[Points, torch.Tensor]:
+    """Points (B,N,...) and the rotation (B,3,3) to believe of composed images (B,4,S,S), by the recipe's rule.
+
+    look: everything that the network says about images; student: its student's rotation alone. middle: the rotation
+    between two opinions. mirror: S (3,3) of the card, None when it is not known: then there is no second look.
+    """
+    first = look(images)
+    fits = isinstance(pose, EnsemblePose) and pose.test_time == "fit"
+    if not fits:
+        if mirror is None:
+            return first.points, first.student
+        return first.points, middle(first.student, mirrored_back(student(images.flip(-1)), mirror))
+    looks, between = [first], first.student
+    if mirror is not None:
+        looks.append(mirror_look(look(images.flip(-1)), mirror))
+        between = middle(first.student, looks[1].student)
+    best = choose_pose(between, looks, images[:, 3], margin, pose.distance, pose.test_loyalty)
+    return first.points, best
 
 
 def choose_pose(

@@ -20,8 +20,8 @@ from ..models.surface import as_points, join_meshes
 from ..pointcloud import Points
 from ..training.checkpoints import find_checkpoint, load_weights
 from .network import Network
-from .pose_choice import Look, choose_pose, mirror_look
-from .recipe import EnsemblePose, KnownPose, Recipe, validate_recipe
+from .pose_choice import Look, pose_at_test_time
+from .recipe import KnownPose, Recipe, validate_recipe
 
 
 @dataclass
@@ -87,17 +87,17 @@ class LoadedRun:
         if self.network.pose is None:
             shape = self.network(images)[0]
             return Prediction(self._points(shape), None, _meshes(shape))
-        looks = [self._look(images)]
-        if self.card.get("mirror") is not None:
-            mirror = torch.tensor(self.card["mirror"]).to(images)
-            looks.append(mirror_look(self._look(images.flip(-1)), mirror))
-        between = (
-            looks[0].student if len(looks) == 1 else between_opinions(looks[0].student, looks[1].student)
+        mirror = self.card.get("mirror")
+        points, rotation = pose_at_test_time(
+            images,
+            self._look,
+            self.network.pose_of,
+            between_opinions,
+            None if mirror is None else torch.tensor(mirror).to(images),
+            self.config.pose,
+            self.margin,
         )
-        pose = self.config.pose
-        if isinstance(pose, EnsemblePose) and pose.test_time == "fit":
-            between = choose_pose(between, looks, images[:, 3], self.margin, pose.distance, pose.test_loyalty)
-        return Prediction(looks[0].points, between)
+        return Prediction(points, rotation)
 
     def _look(self, images: torch.Tensor) -> Look:
         """What the network says about images (B,4,S,S)."""
