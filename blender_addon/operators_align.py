@@ -19,13 +19,12 @@ from . import (
     points_object,
     pose_search,
     scene_camera,
-    session,
     surfaces,
 )
 from .compare import Comparison, compare
 from .foreground import find_mask
-from .jobs import FAILED, Job, UserError
-from .operators_reconstruct import refuse
+from .jobs import Job, UserError
+from .operator_base import OnPoints, refuse, start_job
 from .photo_camera import PhotoCamera, colors_from_photo
 
 # Few points may lie outside the extent that counts: strays must not lift an object off the floor.
@@ -33,15 +32,7 @@ _STRAY_SHARE = 0.005
 _SAMPLES = 6000
 
 
-class _OnPoints(bpy.types.Operator):
-    """Operators that work on the active cloud."""
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return points_object.is_points(context.active_object)
-
-
-class RECON_OT_align_photo(_OnPoints):
+class RECON_OT_align_photo(OnPoints):
     """Set the scene camera so that the cloud covers the object in its photo, with the photo behind it.
     Uses the pose that the model predicts; searches for one where it predicts none"""
 
@@ -64,13 +55,9 @@ class RECON_OT_align_photo(_OnPoints):
                 camera = PhotoCamera.of_record(record["camera"])
                 _look_through(context, points, camera, image, mask)
                 return {"FINISHED"}
-            job = _search_job(points, image, rgba, mask)
-            session.start(job)
         except (UserError, KeyError, TypeError) as error:
             return refuse(self, error)
-        if job.state == FAILED:
-            return refuse(self, UserError(job.error))
-        return {"FINISHED"}
+        return start_job(self, lambda: _search_job(points, image, rgba, mask))
 
 
 def _photo_of(record: dict[str, Any]) -> tuple[Any, np.ndarray, np.ndarray]:
@@ -165,7 +152,7 @@ def _shift(offset: np.ndarray) -> np.ndarray:
     return matrix
 
 
-class RECON_OT_align_cursor(_OnPoints):
+class RECON_OT_align_cursor(OnPoints):
     """Move the cloud so that it stands on, or is centered at, the 3D cursor"""
 
     bl_idname = "recon.align_cursor"
@@ -194,7 +181,7 @@ class RECON_OT_align_cursor(_OnPoints):
         return {"FINISHED"}
 
 
-class RECON_OT_align_floor(_OnPoints):
+class RECON_OT_align_floor(OnPoints):
     """Move the cloud up or down so that it stands on the floor"""
 
     bl_idname = "recon.align_floor"
@@ -215,7 +202,7 @@ class RECON_OT_align_floor(_OnPoints):
         return {"FINISHED"}
 
 
-class RECON_OT_set_dimension(_OnPoints):
+class RECON_OT_set_dimension(OnPoints):
     """Scale the cloud evenly, about the middle of its base, to a real size"""
 
     bl_idname = "recon.set_dimension"
@@ -270,7 +257,7 @@ def target_of(context: Any) -> Any:
     return chosen
 
 
-class RECON_OT_align_object(_OnPoints):
+class RECON_OT_align_object(OnPoints):
     """Move, turn and, if wanted, scale the cloud onto the target, by matching nearest points"""
 
     bl_idname = "recon.align_object"
@@ -278,14 +265,7 @@ class RECON_OT_align_object(_OnPoints):
     bl_options = {"REGISTER", "UNDO"}
 
     def execute(self, context: Any) -> set[str]:
-        try:
-            job = _icp_job(context)
-            session.start(job)
-        except UserError as error:
-            return refuse(self, error)
-        if job.state == FAILED:
-            return refuse(self, UserError(job.error))
-        return {"FINISHED"}
+        return start_job(self, lambda: _icp_job(context))
 
 
 def _icp_job(context: Any) -> Job:
@@ -326,7 +306,7 @@ def _shared_labels(points: Any, target: Any, source: Any, goal: Any) -> tuple[np
     return kept[np.clip(source, 0, 255)], table[np.clip(goal, 0, 255)]
 
 
-class RECON_OT_compare(_OnPoints):
+class RECON_OT_compare(OnPoints):
     """Measure how far the cloud is from the target, and color its points by that distance"""
 
     bl_idname = "recon.compare"
@@ -334,14 +314,7 @@ class RECON_OT_compare(_OnPoints):
     bl_options = {"REGISTER", "UNDO"}
 
     def execute(self, context: Any) -> set[str]:
-        try:
-            job = _compare_job(context)
-            session.start(job)
-        except UserError as error:
-            return refuse(self, error)
-        if job.state == FAILED:
-            return refuse(self, UserError(job.error))
-        return {"FINISHED"}
+        return start_job(self, lambda: _compare_job(context))
 
 
 def _compare_job(context: Any) -> Job:

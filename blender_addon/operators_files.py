@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, StringProperty
 
 from . import placing, points_object
 from .cloud import CloudError
-from .operators_reconstruct import refuse
+from .operator_base import OnPoints, refuse
 from .ply import read_ply, write_ply
 
 
@@ -40,7 +40,7 @@ class RECON_OT_import_ply(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class RECON_OT_export_ply(bpy.types.Operator):
+class RECON_OT_export_ply(OnPoints):
     """Export the active cloud as PLY with its colors, part labels, opacity and confidence"""
 
     bl_idname = "recon.export_ply"
@@ -55,10 +55,6 @@ class RECON_OT_export_ply(bpy.types.Operator):
         description="Write the points where they stand in the scene; otherwise in the cloud's own frame",
         default=False,
     )
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return points_object.is_points(context.active_object)
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         self.filepath = bpy.path.ensure_ext(context.active_object.name, ".ply")

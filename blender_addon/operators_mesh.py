@@ -5,17 +5,17 @@
 
 from typing import Any
 
-import bpy
 from bpy.props import FloatProperty, IntProperty
 
 from . import points_object, surface
 from .jobs import UserError
-from .operators_reconstruct import refuse
+from .operator_base import OnPoints, refuse
+from .panel_base import CloudSection
 
 MAX_POINTS, MAX_VOXELS = 200_000, 400
 
 
-class RECON_OT_make_surface(bpy.types.Operator):
+class RECON_OT_make_surface(OnPoints):
     """Make a closed surface around the shown points, with their colors, and their parts as vertex groups"""
 
     bl_idname = "recon.make_surface"
@@ -41,10 +41,6 @@ class RECON_OT_make_surface(bpy.types.Operator):
         name="Smooth", description="How often the surface is smoothed", default=4, min=0, max=100
     )
 
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return points_object.is_points(context.active_object)
-
     def execute(self, context: Any) -> set[str]:
         points = context.active_object
         radius = self.radius or 0.9 * points.recon.size
@@ -66,20 +62,14 @@ def _check(points: Any, voxel: float) -> None:
         raise UserError("The voxels are too small for a cloud of this size: enlarge the radius.")
 
 
-class RECON_PT_mesh(bpy.types.Panel):
+class RECON_PT_mesh(CloudSection):
     """A surface from points."""
 
     bl_idname = "RECON_PT_mesh"
     bl_label = "Mesh"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Recon"
     bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
-        if not points_object.is_points(context.active_object):
-            self.layout.label(text="Select a cloud.", icon="INFO")
-            return
+    def draw_cloud(self, context: Any, points: Any) -> None:
         self.layout.operator("recon.make_surface", icon="MESH_DATA")
 
 

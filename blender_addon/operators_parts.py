@@ -9,11 +9,11 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, IntProperty
 
-from . import points_object
+from .operator_base import OnPoints
 from .points_object import LABEL, get_attribute
 
 
-class RECON_OT_select_part(bpy.types.Operator):
+class RECON_OT_select_part(OnPoints):
     """Select the points of one part, in Edit Mode"""
 
     bl_idname = "recon.select_part"
@@ -22,10 +22,6 @@ class RECON_OT_select_part(bpy.types.Operator):
 
     label: IntProperty(name="Part", description="Id of the part, from 1", default=1, min=0, max=255)
     extend: BoolProperty(name="Extend", description="Keep what is selected", default=False)
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return points_object.is_points(context.active_object)
 
     def execute(self, context: Any) -> set[str]:
         points = context.active_object
@@ -47,16 +43,12 @@ class RECON_OT_select_part(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class RECON_OT_show_all_parts(bpy.types.Operator):
+class RECON_OT_show_all_parts(OnPoints):
     """Show the points of every part"""
 
     bl_idname = "recon.show_all_parts"
     bl_label = "Show All"
     bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return points_object.is_points(context.active_object)
 
     def execute(self, context: Any) -> set[str]:
         for part in context.active_object.recon.parts:

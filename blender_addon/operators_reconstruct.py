@@ -13,6 +13,7 @@ from . import crop_preview, engine_onnx, images, pipeline, placing, points_objec
 from .crop import CropError, crop_square, fit_box
 from .foreground import find_mask
 from .jobs import FAILED, Job, UserError
+from .operator_base import OnPoints, refuse
 
 
 def model_file(settings: Any) -> Path:
@@ -125,16 +126,12 @@ class RECON_OT_reconstruct(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class RECON_OT_reconstruct_again(bpy.types.Operator):
+class RECON_OT_reconstruct_again(OnPoints):
     """Reconstruct the image that the active cloud was made from once more, with the model chosen now"""
 
     bl_idname = "recon.reconstruct_again"
     bl_label = "Reconstruct Again"
     bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        return points_object.is_points(context.active_object)
 
     def execute(self, context: Any) -> set[str]:
         record = points_object.record_of(context.active_object)
@@ -227,13 +224,6 @@ def place(outcome: Any, about: dict[str, Any]) -> None:
     }
     placing.add_cloud(f"{Path(about['image']).stem} points", outcome.cloud, record)
     placing.finish("Reconstruct")
-
-
-def refuse(operator: Any, error: Exception) -> set[str]:
-    """Report an error in one line, in the panel too."""
-    session.say(str(error))
-    operator.report({"ERROR"}, str(error))
-    return {"CANCELLED"}
 
 
 CLASSES = (

@@ -5,9 +5,9 @@ from typing import Any
 
 import bpy
 
-from . import session, worker_client, worker_jobs
-from .jobs import FAILED, UserError
-from .operators_reconstruct import refuse
+from . import worker_client, worker_jobs
+from .jobs import UserError
+from .operator_base import refuse, start_job
 from .preferences import preferences
 
 
@@ -34,13 +34,7 @@ class RECON_OT_test_worker(bpy.types.Operator):
     bl_options = {"REGISTER", "INTERNAL"}
 
     def execute(self, context: Any) -> set[str]:
-        try:
-            job = session.start(worker_jobs.doctor_job(worker_jobs.command(), _show))
-        except UserError as error:
-            return refuse(self, error)
-        if job.state == FAILED:
-            return refuse(self, UserError(job.error))
-        return {"FINISHED"}
+        return start_job(self, lambda: worker_jobs.doctor_job(worker_jobs.command(), _show))
 
 
 def _show(text: str) -> None:

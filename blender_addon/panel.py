@@ -8,15 +8,10 @@ import bpy
 
 from . import crop_preview, engine_onnx, images, points_object, session
 from .compat import progress_bar
+from .panel_base import CloudSection, Section, column, wrapped
 
 
-class _Section(bpy.types.Panel):
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Recon"
-
-
-class RECON_PT_status(_Section):
+class RECON_PT_status(Section):
     """What runs, with a way to stop it, and the last error; on top of the tab, and only when there is either."""
 
     bl_idname = "RECON_PT_status"
@@ -41,14 +36,14 @@ class RECON_PT_status(_Section):
             row.operator("recon.dismiss", text="", icon="X", emboss=False)
 
 
-class RECON_PT_image(_Section):
+class RECON_PT_image(Section):
     """The picture, and what in it is the object."""
 
     bl_idname = "RECON_PT_image"
     bl_label = "Image"
 
     def draw(self, context: Any) -> None:
-        layout, settings = _column(self.layout), context.scene.recon
+        layout, settings = column(self.layout), context.scene.recon
         layout.template_ID(settings, "image", open="image.open")
         if images.open_in_editor(context) is not None:
             layout.operator("recon.use_editor_image", icon="IMAGE")
@@ -74,14 +69,14 @@ def _pictures(layout: Any, image: Any) -> None:
         row.template_icon(icon_value=crop_preview.icon(), scale=5)
 
 
-class RECON_PT_reconstruct(_Section):
+class RECON_PT_reconstruct(Section):
     """The model, the button, and how far it is."""
 
     bl_idname = "RECON_PT_reconstruct"
     bl_label = "Reconstruct"
 
     def draw(self, context: Any) -> None:
-        layout, settings = _column(self.layout), context.scene.recon
+        layout, settings = column(self.layout), context.scene.recon
         layout.prop(settings, "engine")
         if settings.engine == "WORKER":
             layout.prop(settings, "run_path")
@@ -109,18 +104,14 @@ def _model_hint(layout: Any, settings: Any) -> None:
             wrapped(layout, f"{path.name} does not exist.", "ERROR")
 
 
-class RECON_PT_result(_Section):
+class RECON_PT_result(CloudSection):
     """How the active cloud looks, and its parts."""
 
     bl_idname = "RECON_PT_result"
     bl_label = "Result"
 
-    def draw(self, context: Any) -> None:
-        points = context.active_object
-        if not points_object.is_points(points):
-            self.layout.label(text="Select a cloud.", icon="INFO")
-            return
-        layout, settings = _column(self.layout), points.recon
+    def draw_cloud(self, context: Any, points: Any) -> None:
+        layout, settings = column(self.layout), points.recon
         layout.label(text=f"{points.name}: {len(points.data.vertices):,} points")
         layout.prop(settings, "color_by")
         if settings.color_by == "DISTANCE":
@@ -156,7 +147,7 @@ def _origin(layout: Any, points: Any) -> None:
         layout.operator("recon.reconstruct_again", icon="FILE_REFRESH")
 
 
-class RECON_PT_files(_Section):
+class RECON_PT_files(Section):
     """Clouds in and out."""
 
     bl_idname = "RECON_PT_files"
@@ -164,32 +155,9 @@ class RECON_PT_files(_Section):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Any) -> None:
-        layout = _column(self.layout)
+        layout = column(self.layout)
         layout.operator("recon.import_ply", icon="IMPORT")
         layout.operator("recon.export_ply", icon="EXPORT")
-
-
-def _column(layout: Any) -> Any:
-    layout.use_property_split = True
-    layout.use_property_decorate = False
-    return layout.column()
-
-
-def wrapped(layout: Any, text: str, icon: str = "NONE", margin: int = 0) -> None:
-    """A text over as many lines as the sidebar needs."""
-    region = bpy.context.region
-    scale = bpy.context.preferences.system.ui_scale or 1.0
-    width = max(16, int((region.width if region else 280) / (7.0 * scale)) - 6 - margin)
-    column = layout.column(align=True)
-    lines, line = [], ""
-    for word in text.split():
-        if line and len(line) + len(word) + 1 > width:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}".strip()
-    for index, one in enumerate([*lines, line]):
-        column.label(text=one, icon=icon if index == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 
 CLASSES = (RECON_PT_status, RECON_PT_image, RECON_PT_reconstruct, RECON_PT_result)

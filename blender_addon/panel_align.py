@@ -3,30 +3,20 @@
 
 from typing import Any
 
-import bpy
-
 from . import points_object
+from .panel_base import CloudSection, column
 
 
-class _Section(bpy.types.Panel):
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Recon"
-    bl_options = {"DEFAULT_CLOSED"}
-
-
-class RECON_PT_align(_Section):
+class RECON_PT_align(CloudSection):
     """Where the cloud stands."""
 
     bl_idname = "RECON_PT_align"
     bl_label = "Align"
+    bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
-        points, settings = context.active_object, context.scene.recon
-        if not points_object.is_points(points):
-            self.layout.label(text="Select a cloud.", icon="INFO")
-            return
-        layout = split(self.layout)
+    def draw_cloud(self, context: Any, points: Any) -> None:
+        settings = context.scene.recon
+        layout = column(self.layout)
         row = layout.row(align=True)
         row.operator("recon.align_photo", icon="CAMERA_DATA")
         row.operator("recon.view_camera", text="", icon="VIEW_CAMERA")
@@ -46,11 +36,11 @@ class RECON_PT_align(_Section):
 def _target(layout: Any, settings: Any) -> None:
     layout.separator()
     layout.prop(settings, "target")
-    column = layout.column(heading="Match")
-    column.prop(settings, "use_scale")
-    column.prop(settings, "use_turns")
-    column.prop(settings, "use_upright")
-    column.prop(settings, "use_parts")
+    match = layout.column(heading="Match")
+    match.prop(settings, "use_scale")
+    match.prop(settings, "use_turns")
+    match.prop(settings, "use_upright")
+    match.prop(settings, "use_parts")
     layout.operator("recon.align_object", icon="SNAP_ON")
 
 
@@ -77,18 +67,16 @@ def _before_after(before: float | None, after: float | None, as_share: bool) -> 
     return f"{shown[1]}" if shown[0] is None else f"{shown[0]} before, {shown[1]} after"
 
 
-class RECON_PT_compare(_Section):
+class RECON_PT_compare(CloudSection):
     """How far the cloud is from a reference."""
 
     bl_idname = "RECON_PT_compare"
     bl_label = "Compare"
+    bl_options = {"DEFAULT_CLOSED"}
 
-    def draw(self, context: Any) -> None:
-        points, settings = context.active_object, context.scene.recon
-        if not points_object.is_points(points):
-            self.layout.label(text="Select a cloud.", icon="INFO")
-            return
-        layout = split(self.layout)
+    def draw_cloud(self, context: Any, points: Any) -> None:
+        settings = context.scene.recon
+        layout = column(self.layout)
         layout.prop(settings, "target")
         layout.prop(settings, "limit")
         layout.operator("recon.compare", icon="DRIVER_DISTANCE")
@@ -106,13 +94,6 @@ def _comparison(layout: Any, found: dict[str, Any]) -> None:
     box.label(text=f"{found['accuracy']:.4f} from the cloud")
     box.label(text=f"{found['completeness']:.4f} from the target")
     box.label(text=f"{found['chamfer']:.4f} summed (Chamfer)")
-
-
-def split(layout: Any) -> Any:
-    """A column with names on the left and values on the right."""
-    layout.use_property_split = True
-    layout.use_property_decorate = False
-    return layout.column()
 
 
 CLASSES = (RECON_PT_align, RECON_PT_compare)

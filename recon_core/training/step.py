@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 
@@ -42,7 +43,7 @@ class StepOutput:
 def run_step(network: Network, batch: StepInput, recipe: Recipe, progress: float) -> StepOutput:
     """Predict, pose, render and compare; gradients reach the winning hypothesis alone."""
     batch_size, encoded = batch.inputs.shape[:2]
-    features = network.encode(batch.inputs.flatten(0, 1))  # (B*E, F)
+    features = _encoded(network, batch.inputs.flatten(0, 1), recipe)  # (B*E, F)
     shape = network.decode(features.view(batch_size, encoded, -1)[:, 0], batch.inputs[:, 0])
     views, terms, winners = _posed(network, features, shape, batch, recipe, progress)
     scene = Scene(network, recipe, batch.inputs, shape, views, progress, batch.neighbours, batch.generator)
@@ -50,6 +51,21 @@ def run_step(network: Network, batch: StepInput, recipe: Recipe, progress: float
         name = term.kind if f"{term.kind}" not in terms else f"{term.kind}.{index}"
         terms[name] = term.weight * term.evaluate_scene(scene).mean()
     return StepOutput(terms, shape, views, winners)
+
+
+def _encoded(network: Network, images: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Features (B,F) in float32; the encoder's products in the recipe's precision where the device is fast at it."""
+    lower = recipe.optim.precision == "bfloat16" and _fast_bfloat16(images.device)
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=lower):
+        return network.encode(images).float()
+
+
+@cache
+def _fast_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 itself; processors without it would go through float32, slower than that."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _posed(
