@@ -19,6 +19,7 @@ from ..io.weights import read_json
 from ..methods.poses import KnownPose
 from ..methods.run import LoadedRun, load_run
 from ..visual import palette
+from .limits import limits_of
 
 INPUT = "image"
 _LEGEND = {
@@ -110,7 +111,7 @@ def describe(
         for i, name in enumerate(parts, 1)
     ]
     aligned = frame.rotation is not None
-    return {
+    content = {
         "version": 1,
         "generator": f"recon {__version__}",
         "recipe": card.get("recipe"),
@@ -137,6 +138,7 @@ def describe(
             name: {"shape": shape, "what": _LEGEND[name]} for name, shape in zip(names, shapes, strict=True)
         },
     }
+    return content | {"limits": limits_of(content)}
 
 
 def _require_onnx() -> None:

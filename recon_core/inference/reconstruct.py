@@ -111,6 +111,7 @@ def reconstruct_image(
         color_source = _add_colors(cloud, camera, cut)
     timings["total"] = round(sum(timings.values()), 3)
     names = list(run.card.get("parts") or [])
+    _name_parts(cloud, names)
     return Reconstruction(image, mask, source, box, crop, cloud, color_source, camera, names, frame, timings)
 
 
@@ -294,6 +295,12 @@ def _add_colors(cloud: PointCloud, camera: Cameras | None, cut: np.ndarray) -> s
         source, cloud.colors = "height", colors_by_height(cloud.xyz)
     cloud.comments["color"] = COLOR_SOURCES[source]
     return source
+
+
+def _name_parts(cloud: PointCloud, names: list[str]) -> None:
+    """Note the parts' names in the order of their ids in the PLY's comments; spaces in a name become underscores."""
+    if cloud.labels is not None and names:
+        cloud.comments["parts"] = " ".join("_".join(str(name).split()) for name in names)
 
 
 def _output_folder(out: Path) -> Path:

@@ -263,6 +263,11 @@ def test_card_describes_the_file(models):
     assert card["pose"] is None
     assert list(card["outputs"]) == ["xyz", "opacity", "color", "parts"]
     assert {"recipe", "steps", "frame", "data", "licence", "metrics"} <= set(card)
+    limits = " ".join(card["limits"])
+    assert "Knows chair only" in limits
+    assert "64 x 64 pixels" in limits
+    assert "no camera pose" in limits
+    assert "no parts" not in limits  # it predicts them
     unposed = json.loads(models["splat_unposed"].with_suffix(".json").read_text())
     assert unposed["pose"] == {"learnt": True, "distance": 2.0}
     assert unposed["frame"].startswith("object")

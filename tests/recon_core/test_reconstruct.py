@@ -85,6 +85,7 @@ def test_writes_cloud_preview_and_record(tmp_path):
     np.testing.assert_array_equal(cloud.colors, run.points.cloud(0).colors)
     np.testing.assert_array_equal(cloud.labels, run.points.cloud(0).labels)
     assert cloud.comments["color"] == "predicted by the model"
+    assert cloud.comments["parts"] == "back seat leg arm"
     assert np.asarray(Image.open(result.preview)).shape[1] > 800
     record = json.loads(result.json.read_text())
     assert record["category"] == "chair"
@@ -96,6 +97,22 @@ def test_writes_cloud_preview_and_record(tmp_path):
         sum(record["timings_ms"][stage] for stage in ("read", "mask", "crop", "predict", "colour")), abs=0.01
     )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.json", "a.ply", "a.png"]
+
+
+def test_the_addon_reads_the_names_of_the_parts(tmp_path):
+    from blender_addon.ply import read_ply as read_in_blender
+
+    run = FakeRun(_points(parts=True))
+    run.card["parts"] = ["back", "seat pad", "leg", "arm"]
+    path = reconstruct(_photo(tmp_path / "a.png"), run, out_dir=tmp_path / "out").ply
+    cloud = read_in_blender(path)
+    assert cloud.parts == ["back", "seat pad", "leg", "arm"]
+    np.testing.assert_array_equal(cloud.labels, read_ply(path).labels)
+
+
+def test_a_cloud_without_labels_names_no_parts(tmp_path):
+    result = reconstruct_image(_photo(tmp_path / "a.png"), FakeRun(_points()))
+    assert "parts" not in result.cloud.comments
 
 
 def test_the_model_gets_the_training_crop(tmp_path):
