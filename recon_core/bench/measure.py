@@ -44,13 +44,14 @@ def compare(
     steps: Mapping[Name, Step],
     device: torch.device,
     repeats: int,
-    least_s: float = 0.02,
+    least_s: float = 0.2,
     most_s: float = math.inf,
 ) -> dict[Name, float]:
     """Median seconds of one call of each step, taken in turns so that a busy machine slows all.
 
-    A turn is as many calls as take least_s: a step of a millisecond after one of a second would be timed with cold
-    caches, and a busy system takes the processor away from whoever had it last. First calls are not counted, except
+    A turn is as many calls as take least_s: a step of milliseconds after one of a second would be timed with cold
+    caches and with memory that the other has just given back to the system, which no training has, and a busy system
+    takes the processor away from whoever had it last. First calls are not counted, except
     those of steps so long that it makes no difference. There are `repeats` turns, fewer when most_s have passed.
     """
     start = time.perf_counter()
