@@ -9,7 +9,7 @@ import os
 import queue
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,9 @@ def make_plan(options: FarmOptions, blender: BlenderCommand | None = None) -> Pl
     return Plan(todo, len(planned) - len(todo), views, sentence, sources)
 
 
-def render(options: FarmOptions) -> FarmResult:
+def render(
+    options: FarmOptions, make_progress: Callable[[int, int, bool], FarmProgress] = FarmProgress
+) -> FarmResult:
     """Render all objects that are not complete yet and bring the dataset's index up to date.
 
     On Ctrl-C the processes are ended, half objects removed, the index written, and KeyboardInterrupt goes on.
@@ -127,7 +129,8 @@ def render(options: FarmOptions) -> FarmResult:
     result = FarmResult(complete_before=plan.complete)
     if plan.todo:
         with tempfile.TemporaryDirectory(prefix="recon-farm-") as scratch, terminable():
-            _Farm(options, blender, plan, result, Path(scratch)).run()
+            progress = make_progress(len(plan.todo), plan.views, options.quiet)
+            _Farm(options, blender, plan, result, Path(scratch), progress).run()
     write_index(options.output)
     return result
 
@@ -148,16 +151,21 @@ class _Farm:
     """The state of one run: a queue, the processes and what they reported."""
 
     def __init__(
-        self, options: FarmOptions, blender: BlenderCommand, plan: Plan, result: FarmResult, scratch: Path
+        self,
+        options: FarmOptions,
+        blender: BlenderCommand,
+        plan: Plan,
+        result: FarmResult,
+        scratch: Path,
+        progress: FarmProgress,
     ) -> None:
         self.options, self.blender, self.plan, self.result = options, blender, plan, result
-        self.scratch = scratch
+        self.scratch, self.progress = scratch, progress
         self.jobs = min(options.jobs or usable_cores(), len(plan.todo))
         self.queue = WorkQueue(plan.todo, self.jobs, options.chunk, options.retries)
         self.inbox: Inbox = queue.Queue()
         self.running: dict[Child, _Running] = {}
         self.failed_starts = 0
-        self.progress = FarmProgress(len(plan.todo), plan.views, options.quiet)
 
     def run(self) -> None:
         """Work until the queue is empty; whatever happens, no process and no half object is left."""

@@ -5,13 +5,15 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, ConfigError
-from .protocol import DoctorJob, Folders, Job, ReconstructJob, TrainJob
+from . import data_jobs
+from .data_jobs import Emit
+from .protocol import CheckJob, DoctorJob, ExportJob, Folders, Job, ReconstructJob, RenderJob, TrainJob
 
 if TYPE_CHECKING:
     from ..methods.recipe import Recipe
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 POLL_S = 0.5
 # The end of metrics.jsonl that is read at each look; a line has a few hundred bytes.
 _TAIL_BYTES = 1 << 16
-Emit = Callable[..., None]
+# Losses in a message: enough for a curve as wide as a sidebar.
+MAX_LOSSES = 200
 
 
 class Jobs:
@@ -36,6 +39,12 @@ class Jobs:
             return self._reconstruct(job, emit)
         if isinstance(job, TrainJob):
             return self._train(job, emit)
+        if isinstance(job, RenderJob):
+            return data_jobs.render(job, emit)
+        if isinstance(job, CheckJob):
+            return data_jobs.check(job, emit)
+        if isinstance(job, ExportJob):
+            return data_jobs.export(job, emit)
         assert isinstance(job, DoctorJob)
         return _doctor(emit)
 
@@ -146,19 +155,30 @@ def _watch(run: Path, steps: int, emit: Emit, stop: threading.Event) -> None:
 
 
 def training_state(run: Path) -> dict[str, Any] | None:
-    """step, loss, val_mask_iou and sample of a run folder as it is now; None before the first logged step."""
+    """step, loss, losses, val_mask_iou and sample of a run folder as it is now; None before the first logged step.
+
+    losses are pairs of step and loss, at most MAX_LOSSES, of the lines that were logged last.
+    """
     found: dict[str, Any] = {}
+    losses: list[list[float]] = []
     for line in _last_lines(run / "metrics.jsonl"):
         kind = line.get("kind")
         if kind == "train":
             found |= {"step": line.get("step"), "loss": line.get("loss")}
+            losses.append([line.get("step"), line.get("loss")])
         elif kind == "val":
             found["val_mask_iou"] = line.get("mask_iou")
     if not isinstance(found.get("step"), int):
         return None
     samples = [path for path in (run / "samples").glob("step-*.png") if re.fullmatch(r"step-\d+", path.stem)]
     sample = str(max(samples)) if samples else None
-    return {"loss": None, "val_mask_iou": None} | found | {"sample": sample}
+    return {"loss": None, "val_mask_iou": None} | found | {"sample": sample, "losses": thinned(losses)}
+
+
+def thinned(losses: list[list[float]]) -> list[list[float]]:
+    """At most MAX_LOSSES of the pairs, evenly spread, with the last."""
+    step = -(-len(losses) // MAX_LOSSES) or 1
+    return losses[::-1][::step][::-1]
 
 
 def _last_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from .protocol import encode, lines_of
 
 
@@ -55,9 +57,11 @@ class RunnerProcess:
             self._process.stdin.flush()
 
     def kill(self) -> None:
-        """End the whole group, at once."""
+        """End the whole group and what it started, at once."""
+        started = descendants(self._process.pid)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        end_all(started)
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
@@ -69,3 +73,17 @@ class RunnerProcess:
         status = self._process.wait()
         self.kill()
         self._on_death(self, status)
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """What a process started, and that in turn: renderers have groups of their own. Asked for before it dies."""
+    with suppress(psutil.Error):
+        return psutil.Process(pid).children(recursive=True)
+    return []
+
+
+def end_all(processes: list[psutil.Process]) -> None:
+    """Kill processes that are still there."""
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()

@@ -57,7 +57,9 @@ class Hello(_Message):
     job_folder: Text
     """Absolute path of an existing folder that is the client's alone; results and the log go there."""
     read: Annotated[list[Text], Field(max_length=64)] = []
-    """Absolute paths of further folders (or files) that `run`, `data`, `image` and `mask` may name."""
+    """Absolute paths of further folders (or files) that jobs may read from."""
+    write: Annotated[list[Text], Field(max_length=64)] = []
+    """Absolute paths of further existing folders that jobs may write to, and read from."""
 
 
 class ReconstructJob(_Message):
@@ -87,6 +89,41 @@ class TrainJob(_Message):
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
 
 
+class RenderJob(_Message):
+    """Mesh files to a dataset folder, by Blender in the background; objects that are complete are skipped."""
+
+    type: Literal["render"]
+    id: JobId
+    meshes: Text
+    data: Text
+    views: Annotated[int, Field(ge=1, le=1000)] = 24
+    size: Annotated[int, Field(ge=16, le=2048)] = 128
+    samples: Annotated[int, Field(ge=1, le=4096)] = 16
+    light: Literal["random", "fixed", "studio"] = "random"
+    front: Literal["-Y", "Y", "X", "-X"] = "-Y"
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    processes: Annotated[int, Field(ge=1, le=64)] | None = None
+
+
+class CheckJob(_Message):
+    """Whether a dataset folder is whole."""
+
+    type: Literal["check"]
+    id: JobId
+    data: Text
+    sheet: Text | None = None
+    limit: Annotated[int, Field(ge=0)] = 0
+
+
+class ExportJob(_Message):
+    """A run to one ONNX file and its card."""
+
+    type: Literal["export"]
+    id: JobId
+    run: Text
+    out: Text
+
+
 class DoctorJob(_Message):
     """What this machine has."""
 
@@ -107,9 +144,9 @@ class Shutdown(_Message):
     type: Literal["shutdown"]
 
 
-Job = ReconstructJob | TrainJob | DoctorJob
+Job = ReconstructJob | TrainJob | RenderJob | CheckJob | ExportJob | DoctorJob
 Message = Hello | Job | Cancel | Shutdown
-JOBS = ("reconstruct", "train", "doctor")
+JOBS = ("reconstruct", "train", "render", "check", "export", "doctor")
 TYPES = ("hello", *JOBS, "cancel", "shutdown")
 _ANY: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 
@@ -196,10 +233,11 @@ def _faults(error: ValidationError) -> str:
 
 @dataclass(frozen=True)
 class Folders:
-    """Where a client's files may be: everything in the job folder, and what it named for reading."""
+    """Where a client's files may be: everything in the job folder, and what it named for reading and writing."""
 
     job: Path
     read: tuple[Path, ...] = ()
+    write: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, hello: Hello) -> "Folders":
@@ -211,23 +249,33 @@ class Folders:
             raise ProtocolError(
                 "path", f"job_folder {job} belongs to, or can be written by, others. Expected mode 0700."
             )
-        return cls(job, tuple(_absolute(text, "read") for text in hello.read))
+        write = tuple(_absolute(text, "write") for text in hello.write)
+        for folder in write:
+            if not folder.is_dir():
+                raise ProtocolError(
+                    "path", f"hello: write {folder} is not a folder. Make it before the hello."
+                )
+        return cls(job, tuple(_absolute(text, "read") for text in hello.read), write)
 
     def to_read(self, text: str, field: str, job_id: str) -> Path:
         """The file or folder that a field names, links resolved; raises ProtocolError outside the folders."""
-        return self._within(text, field, job_id, (self.job, *self.read))
+        return self._within(text, field, job_id, (*self._writable, *self.read), "read or write")
 
     def to_write(self, text: str, field: str, job_id: str) -> Path:
-        """The same within the job folder alone."""
-        return self._within(text, field, job_id, (self.job,))
+        """The same within the job folder and what the hello named for writing."""
+        return self._within(text, field, job_id, self._writable, "write")
 
-    def _within(self, text: str, field: str, job_id: str, roots: tuple[Path, ...]) -> Path:
+    @property
+    def _writable(self) -> tuple[Path, ...]:
+        return (self.job, *self.write)
+
+    def _within(self, text: str, field: str, job_id: str, roots: tuple[Path, ...], named: str) -> Path:
         try:
             path = (self.job / text).resolve()
         except (OSError, ValueError, RuntimeError) as error:
             raise ProtocolError("path", f"{field} {quoted(text)} is not a path ({error}).", job_id) from None
         if not any(path == root or root in path.parents for root in roots):
-            where = " and what the hello named under read" if len(roots) > 1 else ""
+            where = f" and what the hello named under {named}" if len(roots) > 1 else ""
             raise ProtocolError(
                 "path", f"{field} {quoted(text)} leads to {path}, outside the job folder{where}.", job_id
             )

@@ -18,6 +18,7 @@ from typing import Any
 from ..errors import ReconError
 from .jobs import Jobs
 from .outbox import Outbox
+from .process import descendants, end_all
 from .protocol import (
     Cancel,
     Folders,
@@ -120,7 +121,8 @@ def _signal_main_thread() -> None:
 
 
 def end_own_group() -> None:
-    """End this process and everything that it started in its group, at once."""
+    """End this process and everything that it started, at once."""
+    end_all(descendants(os.getpid()))
     if os.getpid() == os.getpgrp():
         os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(1)

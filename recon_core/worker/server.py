@@ -25,12 +25,15 @@ from .protocol import (
     PROTOCOL,
     RESERVED,
     Cancel,
+    CheckJob,
+    ExportJob,
     Folders,
     Hello,
     Job,
     Message,
     ProtocolError,
     ReconstructJob,
+    RenderJob,
     Shutdown,
     TrainJob,
     error_message,
@@ -39,8 +42,8 @@ from .protocol import (
 )
 
 LOG_NAME = "worker.log"
-# How long a cancelled job may take to end by itself; a training saves a checkpoint.
-CANCEL_S = {"train": 120.0}
+# How long a cancelled job may take to end by itself: a training saves a checkpoint, renderers end their Blenders.
+CANCEL_S = {"train": 120.0, "render": 30.0}
 CANCEL_DEFAULT_S = 15.0
 # How long the job under way may take when the worker ends.
 CLOSE_S = 5.0
@@ -264,6 +267,14 @@ def with_checked_paths(job: Job, folders: Folders) -> Job:
         paths["out"] = str(folders.to_write(job.out, "out", job.id))
     elif isinstance(job, TrainJob):
         paths = {"data": _existing(job, "data", folders)} | _training_paths(job, folders)
+    elif isinstance(job, RenderJob):
+        paths = {"meshes": _existing(job, "meshes", folders), "data": _writable(job, "data", folders)}
+    elif isinstance(job, CheckJob):
+        paths = {"data": _existing(job, "data", folders)}
+        if job.sheet is not None:
+            paths["sheet"] = _writable(job, "sheet", folders)
+    elif isinstance(job, ExportJob):
+        paths = {"run": _existing(job, "run", folders), "out": _writable(job, "out", folders)}
     return job.model_copy(update=paths)
 
 
@@ -280,6 +291,10 @@ def _training_paths(job: TrainJob, folders: Folders) -> dict[str, Any]:
     if not job.recipe.replace("_", "").replace("-", "").isalnum():  # a file, not the name of a shipped recipe
         paths["recipe"] = _existing(job, "recipe", folders)
     return paths
+
+
+def _writable(job: Job, field: str, folders: Folders) -> str:
+    return str(folders.to_write(getattr(job, field), field, job.id))
 
 
 def _existing(job: Job, field: str, folders: Folders) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from recon_core.io.images import write_png
 from recon_core.io.ply import read_ply
 from recon_core.training.start import TrainRequest, start_training
 from recon_core.worker import protocol
-from recon_core.worker.jobs import training_state
+from recon_core.worker.jobs import MAX_LOSSES, thinned, training_state
 from recon_core.worker.outbox import MAX_COMPLAINTS, Outbox
 from recon_core.worker.protocol import MAX_MESSAGE_BYTES, Folders, Hello, ProtocolError, parse_message
 
@@ -270,7 +271,19 @@ def test_training_state_reads_a_file_that_grows(tmp_path):
     for name in ("step-0000005.png", "step-0000010.png", ".step-0000020.png", "step-0000010_x.png"):
         (tmp_path / "samples" / name).touch()
     sample = str(tmp_path / "samples" / "step-0000010.png")
-    assert training_state(tmp_path) == {"step": 10, "loss": 0.25, "val_mask_iou": 0.5, "sample": sample}
+    assert training_state(tmp_path) == {
+        "step": 10, "loss": 0.25, "val_mask_iou": 0.5, "sample": sample, "losses": [[10, 0.25]],
+    }  # fmt: skip
+
+
+def test_losses_of_a_long_run_are_thinned():
+    """Evenly spread, and never without the newest."""
+    for count in (0, 1, 200, 201, 999):
+        thin = thinned([[float(step), 1.0] for step in range(count)])
+        steps = [step for step, _ in thin]
+        assert len(steps) <= MAX_LOSSES
+        assert steps[-1:] == [count - 1][: count > 0]
+        assert len({after - before for before, after in pairwise(steps)}) <= 1
 
 
 # A real process.
@@ -281,7 +294,7 @@ def test_hello_garbage_flood_and_shutdown(start, folder):
     client = start()
     assert client.answer["type"] == "hello"
     assert client.answer["protocol"] == 1
-    assert client.answer["jobs"] == ["reconstruct", "train", "doctor"]
+    assert client.answer["jobs"] == list(protocol.JOBS)
     client.send(type="hello", protocol=1, job_folder=str(folder))
     assert client.wait(lambda m: True)["code"] == "no_hello"
     client.send(type="mesh", id="m")
