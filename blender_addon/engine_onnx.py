@@ -92,9 +92,11 @@ def load_model(path: Path) -> Model:
 
 
 def forget_models() -> None:
-    """Free the memory of loaded models."""
+    """Free the memory of loaded models, and what runtime() added to the search path."""
     with _lock:
         _cache.clear()
+    if str(VENDOR) in sys.path:
+        sys.path.remove(str(VENDOR))
 
 
 def _load(path: Path) -> Model:

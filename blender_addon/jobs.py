@@ -110,7 +110,9 @@ class Job:
     def _fail(self, error: Exception) -> None:
         known = isinstance(error, (UserError, ValueError)) and "\n" not in str(error)
         self.error = str(error) if known and str(error) else f"{type(error).__name__}: {_first_line(error)}"
-        self.details = traceback.format_exc()
+        # What was foreseen, and has no cause beneath, needs no more words.
+        foreseen = known and type(error) is not ValueError and error.__cause__ is None
+        self.details = "" if foreseen else traceback.format_exc()
 
 
 def _first_line(error: Exception) -> str:

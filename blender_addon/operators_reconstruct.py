@@ -214,7 +214,16 @@ def start_reconstruction(scene: Any, wait: bool = False) -> Job:
 def place(outcome: Any, about: dict[str, Any]) -> None:
     """Put a reconstruction into the scene that is open now."""
     crop_preview.show(outcome.crop)
-    record = {
+    points = placing.add_cloud(
+        f"{Path(about['image']).stem} points", outcome.cloud, record_of(outcome, about)
+    )
+    points_object.keep_image(points, bpy.data.images.get(about["image"]))
+    placing.finish("Reconstruct")
+
+
+def record_of(outcome: Any, about: dict[str, Any]) -> dict[str, Any]:
+    """What is kept with a cloud: `about` says from what and how it was made."""
+    return {
         **about,
         "model_name": outcome.model_name,
         "camera": None if outcome.camera is None else outcome.camera.record(),
@@ -222,8 +231,6 @@ def place(outcome: Any, about: dict[str, Any]) -> None:
         "color": outcome.color_source,
         "timings_ms": outcome.timings_ms,
     }
-    placing.add_cloud(f"{Path(about['image']).stem} points", outcome.cloud, record)
-    placing.finish("Reconstruct")
 
 
 CLASSES = (

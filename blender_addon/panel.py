@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from . import crop_preview, engine_onnx, images, points_object, session
+from . import crop_preview, engine_onnx, images, log, points_object, presets, session
 from .compat import progress_bar
 from .panel_base import CloudSection, Section, column, wrapped
 
@@ -32,7 +32,9 @@ class RECON_PT_status(Section):
             row.operator("recon.cancel", text="", icon="X")
         if session.message:
             row = layout.row()
-            wrapped(row, session.message, "ERROR", margin=5)
+            wrapped(row, session.message, "ERROR", margin=8)
+            if log.found() is not None:
+                row.operator("recon.show_log", text="", icon="TEXT", emboss=False)
             row.operator("recon.dismiss", text="", icon="X", emboss=False)
 
 
@@ -109,6 +111,9 @@ class RECON_PT_result(CloudSection):
 
     bl_idname = "RECON_PT_result"
     bl_label = "Result"
+
+    def draw_header_preset(self, context: Any) -> None:
+        presets.draw_header(presets.RECON_PT_display_presets, self.layout, context)
 
     def draw_cloud(self, context: Any, points: Any) -> None:
         layout, settings = column(self.layout), points.recon

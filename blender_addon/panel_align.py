@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from . import points_object
+from . import points_object, presets
 from .panel_base import CloudSection, column
 
 
@@ -13,6 +13,9 @@ class RECON_PT_align(CloudSection):
     bl_idname = "RECON_PT_align"
     bl_label = "Align"
     bl_options = {"DEFAULT_CLOSED"}
+
+    def draw_header_preset(self, context: Any) -> None:
+        presets.draw_header(presets.RECON_PT_align_presets, self.layout, context)
 
     def draw_cloud(self, context: Any, points: Any) -> None:
         settings = context.scene.recon

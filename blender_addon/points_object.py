@@ -12,7 +12,7 @@ from .cloud import Cloud
 # Names of the attributes; `DISPLAY` is what the material shows, computed from the others.
 COLOR, LABEL, OPACITY, CONFIDENCE = "color", "label", "opacity", "confidence"
 DISPLAY, HIDDEN, DISTANCE = "recon_display", "recon_hidden", "distance"
-RECORD = "recon_record"
+RECORD, IMAGE = "recon_record", "recon_image"
 _VALUES = {"FLOAT": ("value", np.float32, 1), "INT": ("value", np.int32, 1), "BOOLEAN": ("value", bool, 1)}
 _VALUES["FLOAT_COLOR"] = ("color", np.float32, 4)
 
@@ -125,3 +125,9 @@ def record_of(points: Any) -> dict[str, Any]:
 def set_record(points: Any, record: dict[str, Any]) -> None:
     """Keep the source image, model, pose and settings with the object."""
     points[RECORD] = json.dumps(record)
+
+
+def keep_image(points: Any, image: Any) -> None:
+    """Make the object a user of its image: what nobody uses is not saved."""
+    if image is not None:
+        points[IMAGE] = image

@@ -153,6 +153,17 @@ class ReconScene(bpy.types.PropertyGroup):
     )
     model_path: StringProperty(name="File", description="Exported model, MODEL.onnx", subtype="FILE_PATH")
     run_path: StringProperty(name="Run", description="Folder of a training run", subtype="DIR_PATH")
+    batch_folder: StringProperty(
+        name="Folder", description="Folder of images, one object in each", subtype="DIR_PATH"
+    )
+    batch_spacing: FloatProperty(
+        name="Spacing",
+        description="Distance of the clouds' centers in the grid, in scene units; a cloud's own diagonal is 1",
+        default=1.0,
+        min=0.0,
+        soft_max=5.0,
+        unit="LENGTH",
+    )
     target: PointerProperty(
         name="Target", description="Mesh or cloud to align to or compare with", type=bpy.types.Object
     )

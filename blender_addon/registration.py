@@ -5,7 +5,9 @@ import bpy
 
 from . import (
     crop_preview,
+    log,
     operators_align,
+    operators_batch,
     operators_files,
     operators_mesh,
     operators_parts,
@@ -13,7 +15,9 @@ from . import (
     operators_worker,
     panel,
     panel_align,
+    panel_card,
     preferences,
+    presets,
     properties,
     session,
 )
@@ -25,7 +29,11 @@ _CLASSES = (
     *operators_files.CLASSES,
     *operators_mesh.CLASSES,
     *operators_worker.CLASSES,
+    *log.CLASSES,
+    *presets.CLASSES,
     *panel.CLASSES,
+    *panel_card.CLASSES,
+    *operators_batch.CLASSES,
     *panel_align.CLASSES,
     operators_mesh.RECON_PT_mesh,
     panel.RECON_PT_files,
@@ -44,6 +52,7 @@ def register() -> None:
 
 def unregister() -> None:
     operators_files.unregister_menus()
+    operators_batch.unregister()
     session.unregister()
     crop_preview.unregister()
     for one in reversed((*preferences.CLASSES, *_CLASSES)):

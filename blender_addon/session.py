@@ -6,12 +6,11 @@ from typing import Any
 
 import bpy
 
-from . import worker_client
+from . import engine_onnx, log, worker_client
 from .compat import redraw_panels
 from .jobs import FAILED, Job, JobList
 
 POLL_SECONDS = 0.05
-DETAILS_TEXT = "Recon error"
 jobs = JobList()
 message = ""
 
@@ -38,17 +37,16 @@ def poll() -> float | None:
 
 
 def say(text: str, details: str = "") -> None:
-    """Show one line in the panel; details go to a text block."""
+    """Show one line in the panel; details go to the text block "Recon log"."""
     global message
     message = text
     if details:
-        block = bpy.data.texts.get(DETAILS_TEXT) or bpy.data.texts.new(DETAILS_TEXT)
-        block.from_string(details)
+        log.write(text, details)
 
 
-def cancel_all(*_: Any) -> None:
+def cancel_all(*_: Any, wait_s: float = 0.0) -> None:
     """Cancel everything: another file is about to be loaded, or the add-on is being removed."""
-    jobs.cancel_all()
+    jobs.cancel_all(wait_s)
     if bpy.app.timers.is_registered(poll):
         bpy.app.timers.unregister(poll)
 
@@ -63,8 +61,9 @@ def register() -> None:
 
 
 def unregister() -> None:
-    cancel_all()
+    cancel_all(wait_s=2.0)
     worker_client.close_worker()
+    engine_onnx.forget_models()
     atexit.unregister(worker_client.close_worker)
     if cancel_all in bpy.app.handlers.load_pre:
         bpy.app.handlers.load_pre.remove(cancel_all)

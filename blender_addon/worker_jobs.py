@@ -23,17 +23,22 @@ def command() -> list[str]:
     return worker_client.command_of(bpy.path.abspath(found.worker_path) if found else "")
 
 
-def start_reconstruction(scene: Any, wait: bool = False) -> Job:
-    """Reconstruct with the run that the settings name. Raises UserError."""
-    from .operators_reconstruct import pixels, place, self_title
-
-    settings = scene.recon
+def chosen_run(settings: Any) -> Path:
+    """The training run that the settings name. Raises UserError."""
     if not settings.run_path:
         raise UserError("No training run is chosen: name its folder under Run.")
     run = Path(bpy.path.abspath(settings.run_path)).resolve()
     if not run.is_dir():
         raise UserError(f"The run {run} is no folder.")
-    line = command()
+    return run
+
+
+def start_reconstruction(scene: Any, wait: bool = False) -> Job:
+    """Reconstruct with the run that the settings name. Raises UserError."""
+    from .operators_reconstruct import pixels, place, self_title
+
+    settings = scene.recon
+    run, line = chosen_run(settings), command()
     rgba, mask_rgba = pixels(settings)
     request = pipeline.Request(rgba, settings.mask_source, mask_rgba, run)
     about = {
