@@ -19,9 +19,12 @@ from .jobs import Cancelled, Job, UserError
 PROTOCOL = 1
 MAX_MESSAGE_BYTES = 1 << 20
 HELLO_S, CANCEL_S, CLOSE_S = 20.0, 5.0, 3.0
+# A training saves a checkpoint when it is cancelled, and renderers end their Blenders.
+LONG_CANCEL_S = {"train": 60.0, "render": 20.0}
 # So many unusable lines in a row are no accident.
 MAX_GARBAGE = 50
 _FIX = "Check the path in Preferences > Add-ons > Recon, with Test."
+_UPDATE = "Update recon in the worker's Python."
 
 
 def command_of(path: str) -> list[str]:
@@ -49,16 +52,30 @@ def find_program() -> str:
 
 
 class Worker:
-    """One worker process with its private job folder. One job at a time; close() ends it and all that it started."""
+    """One worker process with its private job folder. One job at a time; close() ends it and all that it started.
 
-    def __init__(self, command: list[str], read: list[str]) -> None:
-        self.command, self.read = command, read
+    `read` and `write` are folders beside the job folder that jobs may use; `environment` is added to this process's
+    own where that lacks it.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        read: list[str],
+        write: tuple[str, ...] = (),
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.command, self.read, self.write = command, read, write
+        self._environment = environment or {}
+        self.close_s: float | None = None  # how long it may take to end; CLOSE_S unless a job needs longer
         self.folder = Path(tempfile.mkdtemp(prefix="recon_job_")).resolve()  # mode 0700
         self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue(maxsize=1000)
-        self._count = 0
+        self._count, self._ended = 0, False
+        self._busy = threading.Lock()
         self.hello: dict[str, Any] = {}
         try:
             self._process = self._start()
+            _running.add(self)
             threading.Thread(target=self._read_output, name="recon worker", daemon=True).start()
             self.hello = self._shake_hands()
         except BaseException:
@@ -67,11 +84,25 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process.poll() is None
+        """Whether the process runs, and has not closed its output, as one does that is about to end."""
+        return not self._ended and self._process.poll() is None
 
     def run(self, message: dict[str, Any], job: Job) -> dict[str, Any]:
-        """Have a job done and return its result; progress goes to `job`. Raises UserError and Cancelled."""
+        """Have a job done and return its result; progress goes to `job`. Raises UserError and Cancelled.
+
+        A job of another thread is waited for: both would take the other's answers.
+        """
+        while not self._busy.acquire(timeout=0.1):
+            job.check()
+        try:
+            return self._run(message, job)
+        finally:
+            self._busy.release()
+
+    def _run(self, message: dict[str, Any], job: Job) -> dict[str, Any]:
+        known = self.hello.get("jobs")
+        if isinstance(known, list) and message["type"] not in known:
+            raise UserError(f"The worker's recon cannot {message['type']} yet. {_UPDATE}")
         self._count += 1
         job_id = f"job{self._count}"
         self._send({**message, "id": job_id})
@@ -79,7 +110,7 @@ class Worker:
         while True:
             if job.cancelling and deadline is None:
                 self._send({"type": "cancel", "id": job_id})
-                deadline = time.monotonic() + CANCEL_S
+                deadline = time.monotonic() + LONG_CANCEL_S.get(message["type"], CANCEL_S)
             if deadline is not None and time.monotonic() > deadline:
                 self.close()
                 raise Cancelled
@@ -100,21 +131,29 @@ class Worker:
 
     def close(self) -> None:
         """End the process, its whole group if need be, and remove the folder."""
+        _running.discard(self)
+        process = getattr(self, "_process", None)
+        if process is not None:
+            self.ask_to_end()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(self.close_s or CLOSE_S)
+            _kill_group(process)
+            process.stdout.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def ask_to_end(self) -> None:
+        """Tell the process to end, without waiting for it."""
         process = getattr(self, "_process", None)
         if process is not None:
             with contextlib.suppress(OSError, ValueError):
                 process.stdin.write(b'{"type":"shutdown"}\n')
                 process.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(CLOSE_S)
-            _kill_group(process)
-            process.stdout.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- inside ---
 
     def _start(self) -> subprocess.Popen:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        environment = {**self._environment, **environment}
         options: dict[str, Any] = {"start_new_session": True}
         if os.name == "nt":
             options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}  # type: ignore[attr-defined]
@@ -136,6 +175,8 @@ class Worker:
 
     def _shake_hands(self) -> dict[str, Any]:
         hello = {"type": "hello", "protocol": PROTOCOL, "client": "recon add-on"}
+        if self.write:  # left out where not needed: workers of older recons do not know it
+            hello["write"] = list(self.write)
         self._send({**hello, "job_folder": str(self.folder), "read": self.read})
         deadline = time.monotonic() + HELLO_S
         while time.monotonic() < deadline:
@@ -143,7 +184,9 @@ class Worker:
             if answer is None:
                 continue
             if answer.get("type") == "error":
-                raise UserError(str(answer.get("message"))[:400])
+                is_old = bool(self.write) and "write: unknown field" in str(answer.get("message"))
+                old = f"The worker's recon is older than this add-on. {_UPDATE}"
+                raise UserError(old if is_old else str(answer.get("message"))[:400])
             if answer.get("type") == "hello":
                 if answer.get("protocol") != PROTOCOL:
                     raise UserError(
@@ -169,6 +212,7 @@ class Worker:
                 return None
             raise UserError(f"The worker has ended. {self._last_words()}") from None
         if message is None:
+            self._ended = True
             raise UserError(f"The worker has ended, or is no recon. {self._last_words()}")
         return message
 
@@ -215,12 +259,18 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     return message if isinstance(message, dict) else None
 
 
+_TOLD = (
+    *("step", "steps", "loss", "losses", "val_mask_iou", "seconds_left", "sample"),
+    *("objects", "objects_done", "objects_failed"),
+)
+
+
 def _pass_on(answer: dict[str, Any], job: Job) -> None:
     fraction, stage = answer.get("fraction"), str(answer.get("stage", ""))
     job.stage = stage.replace("_", " ").capitalize()
     if isinstance(fraction, (int, float)):
         job.fraction = min(max(float(fraction), 0.0), 1.0)
-    for name in ("step", "steps", "loss", "val_mask_iou", "seconds_left", "sample"):
+    for name in _TOLD:
         if answer.get(name) is not None:
             job.info[name] = answer[name]
 
@@ -244,8 +294,9 @@ def _kill_group(process: subprocess.Popen) -> None:
         process.wait(CLOSE_S)
 
 
-# --- the one worker of this Blender -----------------------------------------------------------------------
+# --- the one worker of this Blender that is kept for the next job, and all that run -----------------------
 
+_running: set[Worker] = set()
 _lock = threading.Lock()
 _current: Worker | None = None
 
@@ -265,9 +316,12 @@ def worker_for(command: list[str], read: list[str]) -> Worker:
 
 
 def close_worker() -> None:
-    """End the running worker, if there is one."""
+    """End all running workers."""
     global _current
     with _lock:
-        worker, _current = _current, None
-    if worker is not None:
+        _current = None
+    workers = list(_running)
+    for worker in workers:  # all at once first: each may take some seconds
+        worker.ask_to_end()
+    for worker in workers:
         worker.close()

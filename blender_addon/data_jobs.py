@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The work of the section Data: objects to GLBs, to a training set, to a run, to a model. No bpy: runs on threads."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import data_state
+from .jobs import Cancelled, Job, UserError
+from .worker_client import Worker
+
+RENDER, CHECK, TRAIN, EXPORT = "Render Training Set", "Check Training Set", "Train", "Export Model"
+TITLES = (RENDER, CHECK, TRAIN, EXPORT)
+SCRIPT = Path(__file__).with_name("export_glbs.py")
+_FLAGS = ("--background", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1")
+# How long a training may take to save when Blender ends.
+_SAVE_S = 10.0
+_MODEL_FORMAT = ".onnx"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where everything of a training set is kept, the worker's command line, and the Blender that renders.
+
+    `blender` is empty where this Blender has no program of its own (the bpy module).
+    """
+
+    folder: Path
+    command: list[str]
+    blender: str = ""
+
+    @property
+    def dataset(self) -> Path:
+        return self.folder / "dataset"
+
+    @property
+    def sheet(self) -> Path:
+        return self.folder / "dataset.png"
+
+    @contextlib.contextmanager
+    def worker(self, *read: Path) -> Iterator[Worker]:
+        """A worker of its own, so that reconstructing goes on meanwhile; ended with the block. Raises UserError."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"The folder {self.folder} cannot be made: {error.strerror}.") from error
+        environment = {"BLENDER": self.blender} if self.blender else {}
+        worker = Worker(self.command, list(map(str, read)), (str(self.folder.resolve()),), environment)
+        try:
+            yield worker
+        finally:
+            worker.close()
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """How the training set is rendered; the names are those of the worker's message."""
+
+    views: int
+    size: int
+    samples: int
+    light: str
+    front: str
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What is trained: a shipped recipe with overrides, for so many steps, into `run`."""
+
+    recipe: str
+    overrides: tuple[str, ...]
+    steps: int
+    run: Path
+    model: Path
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training; `model` is None when the run could not be exported, and `problem` says why."""
+
+    run: Path
+    model: Path | None
+    problem: str = ""
+
+
+def render_job(place: Place, request: Path, settings: RenderSettings, on_done: Any) -> Job:
+    """Export, render and check what data_objects wrote to the folder `request`, which is removed."""
+
+    def work(job: Job) -> data_state.SetReport:
+        try:
+            export_glbs(place, request, job)
+            _require_same_parts(place.dataset, request / "meshes")
+            begin(job, "Starting the worker")
+            message = {"type": "render", "meshes": str(request / "meshes"), "data": str(place.dataset)}
+            with place.worker(request) as worker:
+                rendered = run(worker, {**message, **vars(settings), "processes": processes()}, job)
+                begin(job, "Checking")
+                return check(place, worker, job, rendered)
+        finally:
+            shutil.rmtree(request, ignore_errors=True)
+
+    return Job(RENDER, work, on_done)
+
+
+def check_job(place: Place, on_done: Any) -> Job:
+    """Check the training set that is there."""
+
+    def work(job: Job) -> data_state.SetReport:
+        if not place.dataset.is_dir():
+            raise UserError("There is no training set in this folder yet. Render one first.")
+        begin(job, "Starting the worker")
+        with place.worker() as worker:
+            return check(place, worker, job, {})
+
+    return Job(CHECK, work, on_done)
+
+
+def check(place: Place, worker: Worker, job: Job, rendered: dict[str, Any]) -> data_state.SetReport:
+    """Have the set checked; the report is kept for the panel."""
+    message = {"type": "check", "data": str(place.dataset), "sheet": str(place.sheet)}
+    answer = run(worker, message, job)
+    ok = bool((answer.get("report") or {}).get("ok")) and not rendered.get("failed_count")
+    lines = data_state.report_lines(rendered, answer)
+    sheet = place.sheet if answer.get("sheet") else None
+    return data_state.SetReport(place.folder, ok, lines, str(answer.get("text", "")), sheet)
+
+
+def train_job(place: Place, settings: TrainSettings, on_done: Any) -> Job:
+    """Train, then export; a cancel keeps the run with a checkpoint to go on from."""
+    if not (place.dataset / "dataset.json").is_file():
+        raise UserError("There is no training set in this folder yet. Render one first.")
+
+    def work(job: Job) -> Trained:
+        begin(job, "Starting the worker")
+        with place.worker() as worker:
+            worker.close_s = _SAVE_S
+            train(place, worker, settings, job)
+            begin(job, "Exporting the model")
+            return exported(worker, settings.run, settings.model, job)
+
+    job = Job(TRAIN, work, on_done)
+    data_state.training = data_state.Training(place.folder, settings.run, job.info)
+    return job
+
+
+def train(place: Place, worker: Worker, settings: TrainSettings, job: Job) -> None:
+    """Train to the end; raises Cancelled once a checkpoint is saved, UserError when it fails."""
+    shown = data_state.training
+    message: dict[str, Any] = {"type": "train", "data": str(place.dataset), "threads": threads()}
+    if settings.resume:
+        message["resume"] = str(settings.run)
+    else:
+        overrides = [*settings.overrides, *schedule(settings.steps)]
+        message |= {"recipe": settings.recipe, "out": str(settings.run), "set": overrides}
+    ended = "Stopped"
+    try:
+        answer = worker.run(message, job)
+        if answer.get("interrupted"):
+            ended = f"Stopped at step {answer.get('step'):,}; it can be continued"
+            raise Cancelled
+        ended = f"Finished {answer.get('step'):,} steps"
+    except UserError:
+        ended = "Failed"
+        raise
+    finally:
+        data_state.look_again()
+        if shown is not None:
+            shown.ended = ended
+
+
+def export_job(place: Place, run_folder: Path, model: Path, on_done: Any) -> Job:
+    """Export the newest checkpoint of a run."""
+
+    def work(job: Job) -> Trained:
+        begin(job, "Starting the worker")
+        with place.worker() as worker:
+            return exported(worker, run_folder, model, job)
+
+    return Job(EXPORT, work, on_done)
+
+
+def exported(worker: Worker, run_folder: Path, model: Path, job: Job) -> Trained:
+    """The run as a model file; where that is not possible the run itself can be used, by the worker."""
+    try:
+        run(worker, {"type": "export", "run": str(run_folder), "out": str(model)}, job)
+    except UserError as error:
+        return Trained(run_folder, None, str(error))
+    return Trained(run_folder, model)
+
+
+def run(worker: Worker, message: dict[str, Any], job: Job) -> dict[str, Any]:
+    """A job of the worker whose result a cancel makes useless."""
+    answer = worker.run(message, job)
+    job.check()
+    return answer
+
+
+def begin(job: Job, stage: str) -> None:
+    """A new stage, whose progress and time left count anew."""
+    job.started = time.perf_counter()
+    job.info.pop("seconds_left", None)
+    job.report(0.0, stage)
+
+
+def schedule(steps: int) -> list[str]:
+    """Overrides of a recipe: its length, and pictures and figures often enough to watch."""
+    often = max(1, min(500, steps // 10))
+    names = ("samples", "validation", "checkpoint")
+    return [
+        f"optim.steps={steps}",
+        f"log.metrics={max(1, min(20, steps // 100))}",
+        *(f"log.{name}={often}" for name in names),
+    ]
+
+
+def threads() -> int:
+    """All cores but one, which Blender keeps."""
+    return max(1, (os.cpu_count() or 1) - 1)
+
+
+def processes() -> int:
+    """Blenders that render side by side; each uses several cores by itself."""
+    return max(1, min(4, (os.cpu_count() or 1) // 2))
+
+
+# --- objects to GLBs, in a Blender of its own ------------------------------------------------------------
+
+
+def export_glbs(place: Place, request: Path, job: Job) -> None:
+    """Run export_glbs.py; raises UserError when nothing could be exported."""
+    begin(job, "Exporting the objects")
+    arguments = [str(SCRIPT), "--", str(request / "manifest.json")]
+    start = [place.blender, *_FLAGS, "--python"] if place.blender else [sys.executable]
+    failed: dict[str, str] = {}
+    done: dict[str, Any] = {}
+    with _child([*start, *arguments], request / "export.txt", job) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            event = _event(line)
+            kind = event.get("event")
+            if kind == "begin":
+                job.report(event.get("number", 0) / max(event.get("count", 1), 1), "Exporting the objects")
+            elif kind == "failed":
+                failed[str(event.get("object"))] = str(event.get("error"))
+            elif kind == "error":
+                raise UserError(str(event.get("error")))
+            elif kind == "done":
+                done = event
+    job.check()
+    if not done.get("objects"):
+        raise UserError(_why(failed, request / "export.txt"))
+    job.info["not_exported"] = failed
+
+
+@contextlib.contextmanager
+def _child(command: list[str], log: Path, job: Job) -> Iterator[subprocess.Popen]:
+    """A process that a cancel ends at once, with its group; ended with the block too."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    new_group: dict[str, Any] = {"start_new_session": True}
+    if os.name == "nt":
+        new_group = {"creationflags": subprocess.CREATE_NO_WINDOW}  # type: ignore[attr-defined]
+    try:
+        with log.open("wb") as errors:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=environment,
+                **new_group,
+            )
+    except OSError as error:
+        raise UserError(f"{command[0]} cannot be started: {error.strerror or error}.") from error
+    job.on_cancel = lambda: _end(process)
+    try:
+        job.check()
+        yield process
+    finally:
+        job.on_cancel = None
+        _end(process)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _end(process: subprocess.Popen) -> None:
+    with contextlib.suppress(OSError):
+        if os.name == "nt":
+            process.kill()
+        elif process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(3.0)
+
+
+def _event(line: bytes) -> dict[str, Any]:
+    """What the script says among what Blender prints."""
+    if not line.startswith(b'{"recon"'):
+        return {}
+    try:
+        value = json.loads(line).get("recon")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _why(failed: dict[str, str], log: Path) -> str:
+    if failed:
+        name, reason = next(iter(failed.items()))
+        return f"None of the objects could be exported. {name}: {reason}."
+    with contextlib.suppress(OSError):
+        lines = [line for line in log.read_text("utf-8", "replace").splitlines() if "rror" in line]
+        if lines:
+            return f"The objects could not be exported: {lines[-1].strip()[:200]}"
+    return "The objects could not be exported: the Blender in the background ended early."
+
+
+def _require_same_parts(dataset: Path, meshes: Path) -> None:
+    """What is added must have parts that the set has, as ids are positions in its list; raises UserError."""
+    known: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        known = json.loads((dataset / "dataset.json").read_text(encoding="utf-8")).get("parts") or {}
+    for path in meshes.glob("*/*/object.json"):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        old = known.get(document["category"])
+        if not old or old == document["parts"]:
+            continue
+        new = [name for name in document["parts"] if name not in old]
+        if new:
+            raise UserError(
+                f"The training set in this folder has the parts {', '.join(old)}; these objects add {', '.join(new)}. "
+                "Name them alike, or choose another folder."
+            )
+        path.write_text(json.dumps({**document, "parts": old}), encoding="utf-8")
