@@ -54,7 +54,8 @@ def select_only(points: Any) -> None:
     if layer is None:
         return
     for other in list(layer.objects.selected):
-        other.select_set(False)
+        if other is not None:  # just deleted
+            other.select_set(False)
     try:
         points.select_set(True)
         layer.objects.active = points

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run pytest in a Blender executable: blender --background --python inside_blender.py -- SITE_PACKAGES ARGUMENTS.
+"""Run pytest in another Blender: blender --background --python inside_blender.py -- SITE_PACKAGES ARGUMENTS.
 
-Blender's own Python has no pytest; that of this project's environment is put behind what Blender brings.
+Or, for a Python with another bpy wheel: python inside_blender.py -- SITE_PACKAGES ARGUMENTS. Neither has pytest; that
+of this project's environment is put behind what they bring.
 """
 
 import sys

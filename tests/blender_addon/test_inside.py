@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the tests in inside/ in the bpy wheel and in the Blender on PATH, each file in a process of its own."""
+"""Runs the tests in inside/ in the bpy wheel, in the Blender on PATH and in those of RECON_TEST_BPY.
+
+Each file runs in a process of its own.
+"""
 
 import importlib.util
 import os
@@ -9,10 +12,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import other_blenders
 import pytest
 
 HERE = Path(__file__).resolve().parent
-CHECKS = sorted(path.name for path in (HERE / "inside").glob("check_*.py"))
+SLOW = ("check_large.py",)
+CHECKS = [
+    pytest.param(path.name, marks=pytest.mark.slow if path.name in SLOW else ())
+    for path in sorted((HERE / "inside").glob("check_*.py"))
+]
 pytestmark = pytest.mark.blender
 
 
@@ -29,7 +37,7 @@ def site_packages() -> Path:
     return Path(importlib.util.find_spec("pytest").origin).parents[1]  # type: ignore[union-attr]
 
 
-@pytest.fixture(params=["wheel", "executable"])
+@pytest.fixture(params=["wheel", "executable", *other_blenders.params()])
 def inside(request, tmp_path: Path):
     """A command that runs one file of inside/ in a Blender."""
 
@@ -37,18 +45,13 @@ def inside(request, tmp_path: Path):
         arguments = pytest_arguments(check, tmp_path / "base")
         if request.param == "wheel":
             return [sys.executable, "-m", "pytest", *arguments]
+        script = [str(HERE / "inside_blender.py"), "--", str(site_packages()), *arguments]
+        if isinstance(request.param, Path):
+            return [other_blenders.required(request.param), *script]
         blender = shutil.which("blender")
         assert blender
         flags = ["--background", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1"]
-        return [
-            blender,
-            *flags,
-            "--python",
-            str(HERE / "inside_blender.py"),
-            "--",
-            str(site_packages()),
-            *arguments,
-        ]
+        return [blender, *flags, "--python", *script]
 
     if request.param == "wheel" and importlib.util.find_spec("bpy") is None:
         pytest.skip("the bpy wheel is not installed")

@@ -192,6 +192,38 @@ def test_a_dead_worker_is_replaced(script):
         worker_client.close_worker()
 
 
+def test_two_jobs_at_once_get_their_own_answers(script):
+    command = script("""
+        while True:
+            job = hear()["id"]
+            time.sleep(0.2)
+            say(type="progress", id=job, stage="look", fraction=0.5)
+            say(type="result", id=job, mine=job)
+        """)
+    worker = Worker(command, [])
+    try:
+        jobs = [Job("test", lambda job: worker.run({"type": "doctor"}, job), print) for _ in range(4)]
+        for job in jobs:
+            job.start()
+        assert all(job.wait(20) for job in jobs)
+        assert {job._result["mine"] for job in jobs} == {f"job{number}" for number in range(1, 5)}
+    finally:
+        worker.close()
+
+
+def test_waiting_for_the_worker_can_be_cancelled(script):
+    worker = Worker(script("hear(); time.sleep(60)"), [])
+    try:
+        worker._busy.acquire()
+        job = Job("test", lambda job: worker.run({"type": "doctor"}, job), print).start()
+        job.cancel()
+        assert job.wait(5)
+        job.finish()
+        assert job.state == CANCELLED
+    finally:
+        worker.close()
+
+
 def test_command_line(tmp_path):
     for name in ("python", "recon"):
         (tmp_path / name).touch()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's Blender 3.4 and the bpy wheel make the same dataset within tolerance."""
+"""The bpy wheel, the Blender on PATH and those of RECON_TEST_BPY make the same dataset within tolerance."""
 
 import json
 import re
@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import other_blenders
 import pytest
-from conftest import MAIN_OPTIONS, Run, render  # pyright: ignore[reportAttributeAccessIssue]
+from conftest import MAIN_OPTIONS, SCRIPT, Run, render  # pyright: ignore[reportAttributeAccessIssue]
 from mesh_sources import BAD
 from PIL import Image
 
@@ -18,11 +19,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 KEYS = [f"chair/chair_0_0000{index}" for index in range(3)]
 
 
+@pytest.fixture(scope="session", params=["executable", *other_blenders.params()])
+def other_command(request: pytest.FixtureRequest) -> list[str]:
+    """Command line of another Blender, ready for arguments of render_views."""
+    if isinstance(request.param, Path):
+        return [other_blenders.required(request.param), str(SCRIPT)]
+    return request.getfixturevalue("blender_command")
+
+
 @pytest.fixture(scope="session")
-def other_dataset(blender_command: list[str], shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The chairs of `dataset`, rendered by the Blender on PATH."""
+def other_dataset(other_command: list[str], shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The chairs of `dataset`, rendered by the other Blender."""
     folder = tmp_path_factory.mktemp("other") / "chairs"
-    run = render(shapes, "--output", folder, *MAIN_OPTIONS, program=blender_command)
+    run = render(shapes, "--output", folder, *MAIN_OPTIONS, program=other_command)
     assert run.status == 0, run.errors
     assert len(run.of("object")) == 3
     return folder
@@ -84,9 +93,9 @@ def test_points_agree(dataset: Path, other_dataset: Path) -> None:
 
 
 def test_odd_and_bad_sources_on_the_other_blender(
-    odd_run: tuple[Run, Path], odd_sources: Path, blender_command: list[str], tmp_path: Path
+    odd_run: tuple[Run, Path], odd_sources: Path, other_command: list[str], tmp_path: Path
 ) -> None:
-    """Every importer of Blender 3.4: the same sources fail, with the same kind of message, and the rest agrees."""
+    """Every importer of the other Blender: the same sources fail, with the same kind of message; others agree."""
     options = [
         "--views",
         "2",
@@ -100,7 +109,7 @@ def test_odd_and_bad_sources_on_the_other_blender(
         "20",
         "120",
     ]
-    run = render(odd_sources, "--output", tmp_path, *options, "--light", "fixed", program=blender_command)
+    run = render(odd_sources, "--output", tmp_path, *options, "--light", "fixed", program=other_command)
     assert run.status == 3
     messages = {entry["object"].removeprefix("bad/"): entry["error"] for entry in run.of("failed")}
     assert set(messages) == set(BAD)
