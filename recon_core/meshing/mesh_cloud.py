@@ -12,7 +12,7 @@ from ..errors import ConfigError, InputError
 from ..geometry.labels import transfer_labels
 from ..pointcloud import PointCloud
 from .density import SolidField, density_surface, solid_field
-from .poisson import has_open3d, oriented_samples, poisson_surface, simplified
+from .poisson import depth_for, has_open3d, oriented_samples, poisson_surface, simplified
 from .samples import Samples, usable_samples
 from .surface import Surface, taubin_smoothed, with_faces
 
@@ -127,13 +127,22 @@ def _surface_of(
     if options.chosen() == "poisson":
         clock.start("poisson", 0.35)
         normals = None if cloud.normals is None else cloud.normals[samples.index].astype(np.float64)
-        points, outward = oriented_samples(samples, field, normals)
-        surface = supported(poisson_surface(points, outward, samples.step, options.depth), samples)
+        surface = _closed_poisson(samples, *oriented_samples(samples, field, normals), options.depth)
         if options.method == "poisson" or surface.is_watertight():
             return surface, "poisson", []
         return supported(density_surface(field), samples), "density", ["the Poisson surface was not closed"]
     clock.start("marching cubes", 0.35)
     return supported(density_surface(field), samples), "density", []
+
+
+def _closed_poisson(samples: Samples, points: np.ndarray, normals: np.ndarray, depth: int | None) -> Surface:
+    """The Poisson surface; where edges touch in one octree they do not in another, so two depths are tried."""
+    usual = depth_for(points, samples.step)
+    surface = supported(poisson_surface(points, normals, samples.step, depth or usual), samples)
+    if depth is None and not surface.is_watertight():
+        other = supported(poisson_surface(points, normals, samples.step, usual + 1), samples)
+        return other if other.is_watertight() else surface
+    return surface
 
 
 def supported(surface: Surface, samples: Samples) -> Surface:
@@ -142,7 +151,9 @@ def supported(surface: Surface, samples: Samples) -> Surface:
     if pieces == 1:
         return surface
     distance, _ = samples.tree.query(surface.vertices[surface.faces[:, 0]])
-    near = np.bincount(owner, distance <= _NEAR_STEPS * samples.step, pieces) / np.bincount(owner, minlength=pieces)
+    near = np.bincount(owner, distance <= _NEAR_STEPS * samples.step, pieces) / np.bincount(
+        owner, minlength=pieces
+    )
     area = np.bincount(owner, np.linalg.norm(surface.face_crosses(), axis=1), pieces)
     kept = (near >= _NEAR_SHARE) & (area >= _DUST * area.max())
     if not kept.any():
@@ -157,7 +168,9 @@ def _tidied(surface: Surface, samples: Samples, options: MeshOptions, method: st
         distance, _ = samples.tree.query(surface.vertices)
         near = distance <= options.trim * samples.step
         if not near.any():
-            raise InputError(f"trim {options.trim:g} leaves nothing of the surface. Expected 2 or more spacings.")
+            raise InputError(
+                f"trim {options.trim:g} leaves nothing of the surface. Expected 2 or more spacings."
+            )
         surface = with_faces(surface, near[surface.faces].all(1))
     return surface if options.target_faces is None else simplified(surface, options.target_faces)
 

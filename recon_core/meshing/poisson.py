@@ -60,7 +60,9 @@ def oriented_samples(
     trusted = np.abs(cosine) > (_AGREE if normals is None else _AGREE_KNOWN)
     normal = np.where(trusted[:, None], turned, outward)
     thin = field.half < _THIN_STEPS * samples.step
-    kept = ~thin & (field.at(samples.xyz) < _DEEP_STEPS * samples.step) & (np.linalg.norm(normal, axis=1) > 0.5)
+    kept = (
+        ~thin & (field.at(samples.xyz) < _DEEP_STEPS * samples.step) & (np.linalg.norm(normal, axis=1) > 0.5)
+    )
     if not thin.any():
         return samples.xyz[kept], normal[kept]
     guide = density_surface(field)
@@ -81,13 +83,17 @@ def local_planes(samples: Samples) -> np.ndarray:
     return axes[:, :, 0]
 
 
-def poisson_surface(points: np.ndarray, normals: np.ndarray, step: float, depth: int | None = None) -> Surface:
+def poisson_surface(
+    points: np.ndarray, normals: np.ndarray, step: float, depth: int | None = None
+) -> Surface:
     """The surface of points (M,3) with outward normals (M,3); depth: of the octree. [default: cells of one spacing]
 
     Raises InputError for a depth outside 5 to 10, or when no surface comes of it.
     """
     if depth is not None and not MIN_DEPTH <= depth <= MAX_DEPTH:
-        raise InputError(f"depth is {depth}, expected {MIN_DEPTH} to {MAX_DEPTH} halvings of the cloud's box.")
+        raise InputError(
+            f"depth is {depth}, expected {MIN_DEPTH} to {MAX_DEPTH} halvings of the cloud's box."
+        )
     open3d = load_open3d()
     cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points))
     cloud.normals = open3d.utility.Vector3dVector(normals)
@@ -112,7 +118,8 @@ def simplified(surface: Surface, target_faces: int) -> Surface:
         return surface
     open3d = load_open3d()
     mesh = open3d.geometry.TriangleMesh(
-        open3d.utility.Vector3dVector(surface.vertices), open3d.utility.Vector3iVector(surface.faces.astype(np.int32))
+        open3d.utility.Vector3dVector(surface.vertices),
+        open3d.utility.Vector3iVector(surface.faces.astype(np.int32)),
     )
     mesh = mesh.simplify_quadric_decimation(target_faces)
     return Surface(np.asarray(mesh.vertices).copy(), np.asarray(mesh.triangles).astype(np.int64))

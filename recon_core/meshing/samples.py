@@ -46,7 +46,9 @@ def usable_samples(cloud: PointCloud, name: str = "The cloud") -> Samples:
         index = index[solid] if solid.sum() >= MIN_POINTS else index
     spacing = spacing_of(xyz[index])
     if not np.median(spacing) > 0:
-        raise InputError(f"{name}: most of its points lie on top of each other. Expected points over a surface.")
+        raise InputError(
+            f"{name}: most of its points lie on top of each other. Expected points over a surface."
+        )
     kept = spacing <= _STRAY * np.median(spacing)
     index, spacing, strays = index[kept], spacing[kept], int((~kept).sum())
     _check(xyz[index], name)
@@ -70,5 +72,9 @@ def _check(xyz: np.ndarray, name: str) -> None:
         raise InputError(f"{name} has {len(xyz):,} points; at most {MAX_POINTS:,} are meshed. Thin it out.")
     extent = np.linalg.svd(xyz - xyz.mean(0), compute_uv=False)
     if not extent[0] > 0 or extent[2] < FLATNESS * extent[0]:
-        shape = "one point" if not extent[0] > 0 else "a line" if extent[1] < FLATNESS * extent[0] else "a plane"
-        raise InputError(f"{name}: its points lie in {shape}, which encloses nothing. Expected a solid's surface.")
+        shape = (
+            "one point" if not extent[0] > 0 else "a line" if extent[1] < FLATNESS * extent[0] else "a plane"
+        )
+        raise InputError(
+            f"{name}: its points lie in {shape}, which encloses nothing. Expected a solid's surface."
+        )

@@ -38,7 +38,10 @@ class Surface:
         """Unit normals (V,3): the mean of the faces around a vertex, weighted by their areas; 0 without faces."""
         cross = self.face_crosses()
         sums = np.stack(
-            [np.bincount(self.faces.ravel(), np.repeat(cross[:, axis], 3), len(self.vertices)) for axis in range(3)],
+            [
+                np.bincount(self.faces.ravel(), np.repeat(cross[:, axis], 3), len(self.vertices))
+                for axis in range(3)
+            ],
             1,
         )
         return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-30)
@@ -57,7 +60,10 @@ class Surface:
         if not len(self.faces):
             return False
         edges = self.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-        key, back = edges[:, 0] * len(self.vertices) + edges[:, 1], edges[:, 1] * len(self.vertices) + edges[:, 0]
+        key, back = (
+            edges[:, 0] * len(self.vertices) + edges[:, 1],
+            edges[:, 1] * len(self.vertices) + edges[:, 0],
+        )
         unique, count = np.unique(key, return_counts=True)
         return bool((count == 1).all() and np.array_equal(unique, np.unique(back)))
 
@@ -87,7 +93,11 @@ def with_faces(surface: Surface, kept: np.ndarray) -> Surface:
     colors = None if surface.colors is None else surface.colors[used]
     labels = None if surface.labels is None else surface.labels[used]
     return replace(
-        surface, vertices=surface.vertices[used], faces=renumbered.reshape(-1, 3), colors=colors, labels=labels
+        surface,
+        vertices=surface.vertices[used],
+        faces=renumbered.reshape(-1, 3),
+        colors=colors,
+        labels=labels,
     )
 
 
