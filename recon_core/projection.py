@@ -10,6 +10,7 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from .blocks import batch_blocks
+from .errors import InputError
 
 # Depth below which the division stops growing: such points are behind the camera, and renderers ignore them.
 _NEAREST = 1e-6
@@ -21,8 +22,12 @@ def project_points(
     """Pixels (B,N,2) and planar depth (B,N), positive in front, of world points xyz (B,N,3).
 
     world_to_cam (B,4,4), OpenGL; intrinsics (B,4): fx, fy, cx, cy in pixels (per unit, where orthographic).
-    Gradients reach all of them.
+    Gradients reach all of them. Raises InputError when points and cameras differ in precision.
     """
+    if xyz.dtype != world_to_cam.dtype:
+        raise InputError(
+            f"Points are {xyz.dtype} and cameras {world_to_cam.dtype}; both must be the same: xyz.to(world_to_cam) converts."
+        )
     batch = max(len(xyz), len(world_to_cam))
     xyz, world_to_cam = xyz.expand(batch, -1, -1), world_to_cam.expand(batch, -1, -1)
     result = _Projection.apply(xyz, world_to_cam, intrinsics.expand(batch, -1), orthographic)

@@ -77,7 +77,8 @@ def check_silhouette(
     if not (depth > 0).all():
         return 0.0, ["points of the object lie behind the camera"]
     covered = mask >= HALF
-    outside = points_outside(uv_px, covered)
+    # Blades and antennas thinner than a pixel cover less than half of it: any coverage will do for their points.
+    outside = points_outside(uv_px, mask > 0)
     if outside > MAX_POINTS_OUTSIDE:
         message = (
             f"{outside:.1%} of the points fall outside the mask: camera and image do not belong together"

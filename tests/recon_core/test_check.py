@@ -10,14 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from recon_core.cameras import orbit, pinhole
 from recon_core.cli import app
 from recon_core.data.check import CHECKS, check_dataset
+from recon_core.data.check_points import Spacing, check_silhouette, points_outside
 from recon_core.data.check_report import as_json
 from recon_core.errors import DatasetError
 from recon_core.io.ply import read_ply, write_ply
+from recon_core.pointcloud import PointCloud
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tiny_dataset import make_tiny_dataset
@@ -215,3 +219,22 @@ def test_command_line_table_json_and_sheet(dataset: Path, tmp_path: Path) -> Non
     report = json.loads(bad.stdout)
     assert (report["ok"], report["counts"]["mask empty"]) == (False, 1)
     assert json.loads(as_json(check_dataset(dataset, quiet=True))) == report
+
+
+def test_parts_thinner_than_a_pixel_may_cover_less_than_half_of_it() -> None:
+    """An antenna beside a body: were half coverage asked of its pixels, a tenth of the points would be outside."""
+    body = np.random.default_rng(0).uniform(-0.2, 0.2, (900, 3))
+    antenna = np.column_stack((np.zeros(100), np.zeros(100), np.linspace(0.22, 0.45, 100)))
+    cloud = PointCloud(np.concatenate((body, antenna)).astype(np.float32))
+    camera = pinhole(orbit(torch.zeros(1).double(), torch.zeros(1).double()), 48)
+    uv_px = camera.project(torch.from_numpy(cloud.xyz)[None].double())[0][0].numpy()
+    column, row = np.floor(uv_px).astype(int).T
+    mask = np.zeros((48, 48), np.uint8)
+    mask[row[:900], column[:900]] = 255
+    mask[row[900:], column[900:]] = np.maximum(mask[row[900:], column[900:]], 40)
+    assert points_outside(uv_px, mask >= 128) > 0.02
+    iou, problems = check_silhouette(cloud, Spacing.of(cloud), camera, mask)
+    assert iou > 0.8
+    assert problems == []
+    mask[mask < 128] = 0
+    assert "fall outside the mask" in check_silhouette(cloud, Spacing.of(cloud), camera, mask)[1][0]

@@ -4,7 +4,8 @@
 import pytest
 import torch
 
-from recon_core.cameras import random_rotations
+from recon_core.cameras import orbit, pinhole, random_rotations
+from recon_core.errors import InputError
 from recon_core.projection import project_points
 
 
@@ -70,3 +71,10 @@ def test_one_cloud_for_many_cameras(generator):
     (one,) = torch.autograd.grad(project_points(shared, pose, lens, False)[0].square().sum(), shared)
     (many,) = torch.autograd.grad(project_points(copies, pose, lens, False)[0].square().sum(), copies)
     torch.testing.assert_close(one, many.sum(0, keepdim=True))
+
+
+def test_points_and_cameras_of_other_precision_are_refused():
+    """Neither is converted silently: which of the two is meant is for the caller to say."""
+    cameras = pinhole(orbit(torch.zeros(1).double(), torch.zeros(1).double()), 8)
+    with pytest.raises(InputError, match="Points are torch.float32 and cameras torch.float64"):
+        cameras.project(torch.zeros(1, 2, 3))
