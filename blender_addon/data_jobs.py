@@ -325,15 +325,24 @@ def _why(failed: dict[str, str], log: Path) -> str:
 
 
 def _require_same_parts(dataset: Path, meshes: Path) -> None:
-    """What is added must have parts that the set has, as ids are positions in its list; raises UserError."""
+    """What is added must have parts that the set has, as ids are positions in its list; raises UserError.
+
+    The set's own list is written into the descriptions of the new objects.
+    """
     known: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
-        known = json.loads((dataset / "dataset.json").read_text(encoding="utf-8")).get("parts") or {}
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        about = json.loads((dataset / "dataset.json").read_text(encoding="utf-8"))
+        known = {category: (about.get("parts") or {}).get(category, []) for category in about["categories"]}
     for path in meshes.glob("*/*/object.json"):
         document = json.loads(path.read_text(encoding="utf-8"))
         old = known.get(document["category"])
-        if not old or old == document["parts"]:
+        if old is None or old == document["parts"]:
             continue
+        if not old or not document["parts"]:
+            has, have = ("no part labels", "have some") if not old else ("part labels", "have none")
+            raise UserError(
+                f"The training set in this folder has {has}, these objects {have}. Choose another folder."
+            )
         new = [name for name in document["parts"] if name not in old]
         if new:
             raise UserError(

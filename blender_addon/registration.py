@@ -5,9 +5,13 @@ import bpy
 
 from . import (
     crop_preview,
+    data_pictures,
+    data_properties,
+    data_state,
     log,
     operators_align,
     operators_batch,
+    operators_data,
     operators_files,
     operators_mesh,
     operators_parts,
@@ -16,6 +20,7 @@ from . import (
     panel,
     panel_align,
     panel_card,
+    panel_data,
     preferences,
     presets,
     properties,
@@ -29,6 +34,8 @@ _CLASSES = (
     *operators_files.CLASSES,
     *operators_mesh.CLASSES,
     *operators_worker.CLASSES,
+    *data_properties.CLASSES,
+    *operators_data.CLASSES,
     *log.CLASSES,
     *presets.CLASSES,
     *panel.CLASSES,
@@ -36,6 +43,7 @@ _CLASSES = (
     *operators_batch.CLASSES,
     *panel_align.CLASSES,
     operators_mesh.RECON_PT_mesh,
+    *panel_data.CLASSES,
     panel.RECON_PT_files,
 )
 
@@ -45,7 +53,9 @@ def register() -> None:
     # Without the preferences the add-on works too: registered by hand, in tests, it has none.
     for one in (*preferences.CLASSES, *_CLASSES):
         bpy.utils.register_class(one)
+    data_properties.register()
     crop_preview.register()
+    data_pictures.register()
     session.register()
     operators_files.register_menus()
 
@@ -55,6 +65,9 @@ def unregister() -> None:
     operators_batch.unregister()
     session.unregister()
     crop_preview.unregister()
+    data_pictures.unregister()
+    data_state.forget()
+    data_properties.unregister()
     for one in reversed((*preferences.CLASSES, *_CLASSES)):
         bpy.utils.unregister_class(one)
     properties.unregister()

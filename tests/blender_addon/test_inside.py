@@ -16,7 +16,7 @@ import other_blenders
 import pytest
 
 HERE = Path(__file__).resolve().parent
-SLOW = ("check_large.py",)
+SLOW = ("check_large.py", "check_data.py")
 CHECKS = [
     pytest.param(path.name, marks=pytest.mark.slow if path.name in SLOW else ())
     for path in sorted((HERE / "inside").glob("check_*.py"))
@@ -75,6 +75,7 @@ def expected_crop_mean() -> float:
 @pytest.mark.parametrize("check", CHECKS)
 def test_inside(inside, check):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RECON_TEST_CROP_MEAN": repr(expected_crop_mean())}
+    environment["RECON_TEST_PYTHON"] = sys.executable  # has recon, for the worker
     done = subprocess.run(
         inside(check), capture_output=True, text=True, timeout=300, env=environment, check=False
     )

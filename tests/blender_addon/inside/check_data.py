@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The section Data: which objects, what is exported of them, and the whole path to a model that is used."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from conftest import new_image
+from data_scene import fill_scene, new_stool
+
+from blender_addon import (
+    data_jobs,
+    data_objects,
+    data_pictures,
+    data_state,
+    session,
+    worker_client,
+    worker_jobs,
+)
+from blender_addon.jobs import CANCELLED, Job, UserError
+
+KINDS = (
+    "objects",
+    "meshes",
+    "materials",
+    "scenes",
+    "collections",
+    "images",
+    "texts",
+    "libraries",
+    "node_groups",
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path):
+    """The section's settings, small, in a folder of their own."""
+    found = bpy.context.scene.recon_data
+    found.folder, found.category = str(tmp_path / "my sets"), "Stool"
+    found.views, found.size, found.samples = 3, 64, 1
+    return found
+
+
+@pytest.fixture
+def worker(monkeypatch) -> list[str]:
+    """A real worker, of the Python that these tests were started from."""
+    python = os.environ.get("RECON_TEST_PYTHON") or sys.executable
+    command = worker_client.command_of(python) if Path(python).name.startswith("python") else []
+    needed = "'torch', 'onnx', 'recon_core'"
+    script = (
+        f"from importlib.util import find_spec; import sys; sys.exit(not all(map(find_spec, [{needed}])))"
+    )
+    probe = [python, "-I", "-c", script]
+    if not command or subprocess.run(probe, capture_output=True, check=False).returncode:
+        pytest.skip("RECON_TEST_PYTHON names no Python that has recon")
+    monkeypatch.setattr(worker_jobs, "command", lambda: command)
+    return command
+
+
+def counts() -> dict[str, list[str]]:
+    return {kind: sorted(one.name for one in getattr(bpy.data, kind)) for kind in KINDS}
+
+
+def names(groups: list[data_objects.Group]) -> dict[str, list[str]]:
+    return {group.name: sorted(one.name for one in group.members) for group in groups}
+
+
+def run_job(make, fails: str = "") -> Job:
+    job = session.start(make())
+    assert job.error == fails or (fails and fails in job.error), job.error + job.details
+    return job
+
+
+def export(folder: Path, place: data_jobs.Place) -> dict[str, dict]:
+    """What export_glbs.py makes of a request: its GLBs' JSON by object."""
+    job = Job("export", lambda job: data_jobs.export_glbs(place, folder, job), lambda result: None)
+    job.start()
+    assert job.wait(120)
+    job.finish()
+    assert not job.error, job.error + job.details
+    found = {}
+    for path in sorted((folder / "meshes").glob("*/*/model.glb")):
+        raw = path.read_bytes()
+        length = int.from_bytes(raw[12:16], "little")
+        found[path.parent.name] = json.loads(raw[20 : 20 + length])
+        found[path.parent.name]["object"] = json.loads(path.with_name("object.json").read_text())
+    return found
+
+
+def place(tmp_path: Path) -> data_jobs.Place:
+    return data_jobs.Place(tmp_path / "set", ["none"], bpy.app.binary_path)
+
+
+def triangles_of(glb: dict) -> dict[str, int]:
+    """Triangles by the first word of the material's name."""
+    found: dict[str, int] = {}
+    for mesh in glb["meshes"]:
+        for primitive in mesh["primitives"]:
+            name = glb["materials"][primitive["material"]]["name"].split(".")[0]
+            found[name] = found.get(name, 0) + glb["accessors"][primitive["indices"]]["count"] // 3
+    return found
+
+
+def test_selected_objects_with_what_is_parented_to_them(data):
+    scene = bpy.context.scene.collection
+    one, two, part = (new_stool(name) for name in ("Büro/1", "b_ro 1", "arm"))
+    lamp = bpy.data.objects.new("lamp", bpy.data.lights.new("lamp", "POINT"))
+    empty = bpy.data.objects.new("empty", None)
+    hidden = new_stool("hidden")
+    hidden.hide_render = True
+    for each in (one, two, part, lamp, empty, hidden):
+        scene.objects.link(each)
+        each.select_set(True)
+    part.parent = one
+    found = data_objects.groups_of(bpy.context)
+    assert names(found) == {"B_ro_1": ["Büro/1", "arm"], "b_ro_1-2": ["b_ro 1"]}
+    part.select_set(False)  # it comes with what it belongs to
+    assert names(data_objects.groups_of(bpy.context))["B_ro_1"] == ["Büro/1", "arm"]
+    for each in (one, two, hidden):
+        each.select_set(False)
+    with pytest.raises(UserError, match="at least one mesh"):
+        data_objects.groups_of(bpy.context)
+
+
+def test_objects_and_collections_of_a_collection(data):
+    data.source = "COLLECTION"
+    with pytest.raises(UserError, match="Choose the collection"):
+        data_objects.groups_of(bpy.context)
+    shelf, pair = bpy.data.collections.new("shelf"), bpy.data.collections.new("pair")
+    data.collection = shelf
+    with pytest.raises(UserError, match="holds nothing"):
+        data_objects.groups_of(bpy.context)
+    shelf.children.link(pair)
+    deeper = bpy.data.collections.new("deeper")
+    pair.children.link(deeper)
+    shelf.objects.link(new_stool("single"))
+    pair.objects.link(new_stool("left"))
+    deeper.objects.link(new_stool("right"))
+    expected = {"single": ["single"], "pair": ["left", "right"]}
+    assert names(data_objects.groups_of(bpy.context)) == expected
+    assert data_objects.count_chosen(bpy.context) == 2
+
+
+@pytest.mark.parametrize("labels", ["MATERIAL", "GROUP", "NONE"])
+def test_exported_copies_are_named_by_part(data, tmp_path, labels):
+    """Legs are 5 boxes of 12 triangles, the seat is one; the scene keeps its names, materials and selection."""
+    data.labels = labels
+    one, other = fill_scene(2)
+    other.vertex_groups.clear()
+    other.modifiers.new("more", "ARRAY").count = 2
+    other.scale.x = -2
+    before, slots = counts(), [slot.name for slot in one.material_slots]
+    request = data_objects.write_request(bpy.context, data_objects.groups_of(bpy.context))
+    found = export(request, place(tmp_path))
+    assert counts() == before
+    assert [slot.name for slot in one.material_slots] == slots
+    assert bpy.context.selected_objects == [one, other]
+    assert sorted(found) == ["Stool_1", "Stool_2"]
+    first, second = (found[name] for name in sorted(found))
+    if labels == "NONE":
+        assert first["object"]["parts"] == []
+        assert sorted(triangles_of(first).values()) == [12, 60]
+    else:
+        assert triangles_of(first) == {"seat": 12, "leg": 60}
+        twice = {"seat": 24, "leg": 120} if labels == "MATERIAL" else {"other": 144}
+        assert triangles_of(second) == twice
+        parts = ["leg", "seat"] if labels == "MATERIAL" else ["leg", "other", "seat"]
+        assert first["object"]["parts"] == second["object"]["parts"] == parts
+    assert first["object"]["category"] == "stool"
+    low, high = (np.array(second["accessors"][0][key]) for key in ("min", "max"))
+    assert (high - low)[0] > 3  # scaled, and twice
+    shutil.rmtree(request)
+
+
+def test_instances_curves_and_faces_without_material(data, tmp_path):
+    """An empty that stands for a collection, a curve with thickness, and a mesh in edit mode."""
+    pair = bpy.data.collections.new("pair")
+    pair.objects.link(new_stool("one"))
+    empty = bpy.data.objects.new("copy", None)
+    empty.instance_type, empty.instance_collection = "COLLECTION", pair
+    curve = bpy.data.curves.new("wire", "CURVE")
+    curve.dimensions, curve.bevel_depth = "3D", 0.1
+    curve.splines.new("POLY").points.add(2)
+    for index, point in enumerate(curve.splines[0].points):
+        point.co = (index, 0, index % 2, 1)
+    wire, line = (
+        bpy.data.objects.new("wire", curve),
+        bpy.data.objects.new("line", bpy.data.meshes.new("line")),
+    )
+    line.data.from_pydata([(0, 0, 0), (1, 0, 0)], [(0, 1)], [])
+    for each in (empty, wire, line):
+        bpy.context.scene.collection.objects.link(each)
+        each.select_set(True)
+    request = data_objects.write_request(bpy.context, data_objects.groups_of(bpy.context))
+    found = export(request, place(tmp_path))
+    assert sorted(found) == ["copy", "wire"]  # a line has no faces
+    assert triangles_of(found["copy"]) == {"seat": 12, "leg": 60}
+    assert set(triangles_of(found["wire"])) == {"other"}
+    shutil.rmtree(request)
+
+
+def test_nothing_that_can_be_exported_is_one_line(data, tmp_path):
+    line = bpy.data.objects.new("line", bpy.data.meshes.new("line"))
+    bpy.context.scene.collection.objects.link(line)
+    line.select_set(True)
+    request = data_objects.write_request(bpy.context, data_objects.groups_of(bpy.context))
+    how = data_jobs.RenderSettings(1, 32, 1, "fixed", "-Y")
+    run_job(
+        lambda: data_jobs.render_job(place(tmp_path), request, how, print),
+        "None of the objects could be exported",
+    )
+    assert "line: nothing in it has faces" in session.message
+    assert not request.exists()
+
+
+def refusal(operator, **arguments) -> str:
+    with pytest.raises(RuntimeError):
+        operator(**arguments)
+    assert "\n" not in session.message
+    return session.message
+
+
+def test_errors_are_one_line(data, tmp_path, monkeypatch):
+    """Without a worker, a folder, objects, a training set or a run, and nothing is left behind."""
+    before = counts()
+    assert "No worker is set" in refusal(bpy.ops.recon.data_render)
+    monkeypatch.setattr(worker_jobs, "command", lambda: [str(tmp_path / "nothing")])
+    data.folder = "//recon"
+    assert "Save the file first" in refusal(bpy.ops.recon.data_render)
+    data.folder = str(tmp_path / "set")
+    assert "Select the objects" in refusal(bpy.ops.recon.data_render)
+    assert "no training set" in refusal(bpy.ops.recon.data_check)
+    assert "no training set" in refusal(bpy.ops.recon.data_train)
+    assert "no training to go on with" in refusal(bpy.ops.recon.data_export)
+    (tmp_path / "set" / "dataset").mkdir(parents=True)
+    (tmp_path / "set" / "dataset" / "dataset.json").write_text('{"categories": ["stool"]}')
+    assert "no part labels" in refusal(bpy.ops.recon.data_train)
+    assert "no training to go on with" in refusal(bpy.ops.recon.data_train, resume=True)
+    data.predicts = "SHAPE"
+    assert "cannot be started" in refusal(bpy.ops.recon.data_train)
+    assert "There is no picture yet" in refusal(bpy.ops.recon.data_picture, which="SAMPLE")
+    assert {**counts(), "texts": []} == before
+
+
+def test_a_worker_that_is_too_old_is_told_apart(data, monkeypatch, tmp_path):
+    (tmp_path / "my sets" / "dataset").mkdir(parents=True)
+    fake = tmp_path / "fake.py"
+    line = {"type": "error", "id": None, "code": "bad_message", "message": "hello: write: unknown field."}
+    fake.write_text(
+        f"import sys; sys.stdin.readline(); print({json.dumps(line)!r}, flush=True); sys.stdin.read()"
+    )
+    python = os.environ.get("RECON_TEST_PYTHON") or sys.executable
+    monkeypatch.setattr(worker_jobs, "command", lambda: [python, "-I", str(fake)])
+    assert "older than this add-on" in refusal(bpy.ops.recon.data_check)
+
+
+def test_added_objects_must_have_the_sets_parts(tmp_path):
+    meshes, dataset = tmp_path / "meshes" / "stool" / "a", tmp_path / "dataset"
+    meshes.mkdir(parents=True)
+    dataset.mkdir()
+
+    def try_it(old: list[str] | None, new: list[str]) -> list[str]:
+        parts = {"stool": old} if old else {}
+        about = {"categories": [] if old is None else ["stool"], "parts": parts}
+        (dataset / "dataset.json").write_text(json.dumps(about))
+        (meshes / "object.json").write_text(json.dumps({"category": "stool", "parts": new}))
+        data_jobs._require_same_parts(dataset, tmp_path / "meshes")
+        return json.loads((meshes / "object.json").read_text())["parts"]
+
+    assert try_it(None, ["leg"]) == ["leg"]
+    assert try_it(["back", "leg"], ["leg"]) == ["back", "leg"]
+    assert try_it([], []) == []
+    refused = (
+        (["leg"], ["arm", "leg"], "add arm"),
+        ([], ["leg"], "no part labels"),
+        (["leg"], [], "have none"),
+    )
+    for old, new, word in refused:
+        with pytest.raises(UserError, match=word):
+            try_it(old, new)
+
+
+def test_pictures(tmp_path):
+    """Curves of whatever a worker may send; files that come, change and go."""
+    assert data_pictures.curve_icon(None) == 0
+    assert data_pictures.curve_icon([[1, 2.0], [2, float("nan")], "x", [3], [4, None], [True, 1.0]]) == 0
+    losses = [[step, 1 / step] for step in range(1, 50)]
+    data_pictures.curve_icon(losses)
+    data_pictures.curve_icon(losses)
+    assert len(data_pictures._collection) == 1  # in the background icons have no numbers
+    drawn = data_pictures.draw_curve(data_pictures.finite_pairs(losses))
+    rows = (drawn[..., 2] > 0.9).argmax(0)
+    assert rows[0] < 30
+    assert rows[-1] > 200
+    assert (np.diff(rows) >= -1).all()
+    assert data_pictures.file_icon(tmp_path / "none.png") == 0
+    assert data_pictures.file_icon(None) == 0
+
+
+def test_a_cancelled_export_leaves_nothing(data, tmp_path, monkeypatch):
+    fill_scene(6)
+    request = data_objects.write_request(bpy.context, data_objects.groups_of(bpy.context))
+    how = data_jobs.RenderSettings(1, 32, 1, "fixed", "-Y")
+    job = session.jobs.start(data_jobs.render_job(place(tmp_path), request, how, print))
+    while not job.ended and job.on_cancel is None:
+        time.sleep(0.01)
+    bpy.ops.recon.cancel()
+    assert job.wait(20)
+    session.poll()
+    assert job.state == CANCELLED
+    assert not request.exists()
+
+
+def test_the_whole_path(data, worker, tmp_path, monkeypatch):
+    """Twelve objects are rendered and checked, a few steps trained, and the model makes points of a picture."""
+    fill_scene(12)
+    before = counts()
+    assert bpy.ops.recon.data_render() == {"FINISHED"}
+    folder = tmp_path / "my sets"
+    report = data_state.report_of(folder)
+    assert report is not None
+    assert report.ok, report.lines
+    assert report.lines[:3] == ["12 rendered", "12 objects, 36 views", "Parts: leg, seat"]
+    assert report.sheet == folder / "dataset.png"
+    data_pictures.file_icon(report.sheet)
+    assert len(data_pictures._collection) == 1
+    after = counts()
+    assert "Recon log" in after.pop("texts")
+    assert after == {kind: found for kind, found in before.items() if kind != "texts"}
+
+    data.steps = 4
+    small = ("model.points=120", "model.width=8", "model.features=32", "model.hidden=32", "optim.objects=2")
+    recipe, overrides = "splat_full", (*small, "optim.views=2", "data.mask_size=32")
+    monkeypatch.setattr("blender_addon.operators_data._RECIPES", {"FULL": (recipe, overrides)})
+    assert bpy.ops.recon.data_train() == {"FINISHED"}
+    training = data_state.training_of(folder)
+    assert training is not None
+    assert training.ended == "Finished 4 steps"
+    settings = bpy.context.scene.recon
+    assert (settings.engine, settings.model_source) == ("BUILT_IN", "FILE")
+    model = Path(settings.model_path)
+    assert model.parent == folder / "models"
+    assert json.loads(model.with_suffix(".json").read_text())["categories"] == ["stool"]
+
+    settings.image = new_image("a photo")
+    assert bpy.ops.recon.reconstruct() == {"FINISHED"}
+    points = bpy.context.active_object
+    assert len(points.data.vertices) == 120
+    assert [part.name for part in points.recon.parts] == ["leg", "seat"]
+
+    monkeypatch.setattr(session, "start", lambda job, wait=False: session.jobs.start(job))
+    stop_a_training(data)
+
+
+def stop_a_training(data) -> None:
+    """A cancel keeps a checkpoint; the run goes on from it, and its model can be used."""
+    data.steps = 100_000
+    assert bpy.ops.recon.data_train() == {"FINISHED"}
+    job = session.jobs.active[0]
+    end = time.monotonic() + 120
+    while job.info.get("step", 0) < 2:
+        assert time.monotonic() < end
+        assert not job.ended, job.error
+        time.sleep(0.1)
+    assert not bpy.ops.recon.data_check.poll()
+    bpy.ops.recon.cancel()
+    assert job.wait(120)
+    session.poll()
+    assert job.state == CANCELLED
+    step = data_state.last_step(Path(data.run))
+    assert step is not None
+    assert data_state.training.ended == f"Stopped at step {step:,}; it can be continued"  # type: ignore[union-attr]
+    before = bpy.context.scene.recon.model_path
+    assert bpy.ops.recon.data_export() == {"FINISHED"}
+    assert session.jobs.active[0].wait(120)
+    session.poll()
+    assert bpy.context.scene.recon.model_path != before
+    assert Path(bpy.context.scene.recon.model_path).is_file()
