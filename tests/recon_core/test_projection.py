@@ -76,5 +76,5 @@ def test_one_cloud_for_many_cameras(generator):
 def test_points_and_cameras_of_other_precision_are_refused():
     """Neither is converted silently: which of the two is meant is for the caller to say."""
     cameras = pinhole(orbit(torch.zeros(1).double(), torch.zeros(1).double()), 8)
-    with pytest.raises(InputError, match="Points are torch.float32 and cameras torch.float64"):
+    with pytest.raises(InputError, match=r"Points are torch\.float32 and cameras torch\.float64"):
         cameras.project(torch.zeros(1, 2, 3))
