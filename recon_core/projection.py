@@ -26,7 +26,7 @@ def project_points(
     """
     if xyz.dtype != world_to_cam.dtype:
         raise InputError(
-            f"Points are {xyz.dtype} and cameras {world_to_cam.dtype}; convert one, for example by xyz.to(world_to_cam)."
+            f"Points are {xyz.dtype} and cameras {world_to_cam.dtype}; convert one, as by xyz.to(world_to_cam)."
         )
     batch = max(len(xyz), len(world_to_cam))
     xyz, world_to_cam = xyz.expand(batch, -1, -1), world_to_cam.expand(batch, -1, -1)
