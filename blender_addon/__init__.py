@@ -16,6 +16,14 @@ bl_info = {
     "category": "3D View",
 }
 
+# Reload Scripts reloads this file alone: what it imported before would stay as it was.
+if "register" in globals():
+    import sys
+
+    for _old in [name for name in sys.modules if name.startswith(f"{__name__}.")]:
+        del sys.modules[_old]
+        globals().pop(_old.rpartition(".")[2], None)
+
 
 def register() -> None:
     """Register every class, property, timer and handler."""

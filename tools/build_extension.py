@@ -104,16 +104,31 @@ def stage(target: Path, model: Path | None) -> Path:
 
 
 def copy_model(model: Path, target: Path) -> None:
-    """Copy MODEL.onnx and MODEL.json as the default model."""
+    """Copy MODEL.onnx and MODEL.json as the default model; raises BuildError for what the add-on would refuse."""
     card = model.with_suffix(".json")
     for path in (model, card):
         if not path.is_file():
             raise BuildError(
                 f"{path} does not exist. A model is MODEL.onnx with its card MODEL.json beside it."
             )
+    check_model(model)
     target.mkdir()
     shutil.copy(model, target / "default.onnx")
     shutil.copy(card, target / "default.json")
+
+
+def check_model(model: Path) -> None:
+    """Load a model as the add-on does: card, hash, inputs and outputs; raises BuildError."""
+    sys.path.insert(0, str(ROOT))
+    from blender_addon import engine_onnx, jobs
+
+    try:
+        engine_onnx.load_model(model)
+    except jobs.UserError as error:
+        raise BuildError(f"The add-on would refuse {model}: {error}") from error
+    finally:
+        sys.path.remove(str(ROOT))
+        engine_onnx.forget_models()
 
 
 def download_wheel(platform: str, python: str, target: Path) -> Path:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The extension's zip, built and validated by Blender's own tool."""
 
+import ast
 import importlib.util
-import json
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+import tiny_model
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 import build_extension
@@ -18,8 +19,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_zip_is_valid_and_holds_what_runs(tmp_path):
-    (tmp_path / "m.onnx").write_bytes(b"model")
-    (tmp_path / "m.json").write_text(json.dumps({"version": 1}))
+    tiny_model.write_model(tmp_path / "m.onnx")
     out = tmp_path / "dist"
     arguments = ["--no-wheels", "--output", str(out), "--model", str(tmp_path / "m.onnx")]
     assert build_extension.main(arguments) == 0
@@ -34,7 +34,10 @@ def test_zip_is_valid_and_holds_what_runs(tmp_path):
     }
     assert expected | {"render_scripts/render_views.py"} <= names
     assert not [name for name in names if "__pycache__" in name or "torch" in name]
-    assert b'platforms = ["linux-x64"]' in zipfile.ZipFile(path).read("blender_manifest.toml")
+    with zipfile.ZipFile(path) as archive:
+        assert b'platforms = ["linux-x64"]' in archive.read("blender_manifest.toml")
+        assert archive.read("models/default.onnx") == (tmp_path / "m.onnx").read_bytes()
+        assert archive.read("models/default.json") == (tmp_path / "m.json").read_bytes()
 
 
 def test_legacy_zip_is_an_old_style_addon(tmp_path):
@@ -50,6 +53,47 @@ def test_missing_card_is_one_sentence(tmp_path, capsys):
     arguments = ["--no-wheels", "--output", str(tmp_path), "--model", str(tmp_path / "m.onnx")]
     assert build_extension.main(arguments) == 1
     assert "m.json does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "changed or cut off"),
+        (lambda path: path.with_suffix(".json").write_text("[]"), "not a model's card"),
+        (lambda path: tiny_model.write_card(path, input={}), "lacks what the add-on needs"),
+    ],
+)
+def test_a_model_that_would_be_refused_is_not_bundled(tmp_path, capsys, spoil, said):
+    spoil(tiny_model.write_model(tmp_path / "m.onnx"))
+    arguments = ["--no-wheels", "--output", str(tmp_path / "dist"), "--model", str(tmp_path / "m.onnx")]
+    assert build_extension.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not list((tmp_path / "dist").iterdir())
+
+
+def test_nothing_needs_the_network():
+    """No module that could reach one is imported, so bpy.app.online_access has nothing to allow or forbid."""
+    networked = {
+        "socket",
+        "ssl",
+        "urllib",
+        "http",
+        "ftplib",
+        "smtplib",
+        "requests",
+        "xmlrpc",
+        "socketserver",
+        "asyncio",
+    }
+    for path in build_extension.ADDON.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            assert not {name.split(".")[0] for name in names} & networked, path
+    manifest = (build_extension.ADDON / "blender_manifest.toml").read_text()
+    assert "network" not in manifest  # a permission that nobody uses
 
 
 def test_versions_agree():
