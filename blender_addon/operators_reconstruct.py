@@ -3,6 +3,7 @@
 
 # pyright: reportInvalidTypeForm=false
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -178,13 +179,34 @@ def self_title() -> str:
 
 def pixels(settings: Any) -> tuple[Any, Any]:
     """Pixels of the image, and of the mask image when it is asked for."""
-    rgba = images.rgba_of(settings.image)
-    mask_rgba = None
-    if settings.mask_source == "IMAGE":
+    request = request_of(settings, Path())()
+    return request.rgba, request.mask_rgba
+
+
+def request_of(settings: Any, model_path: Path) -> Callable[[], pipeline.Request]:
+    """Copy the pixels now; the function converts them, which takes longer, on the job's thread. Raises UserError."""
+    raw, raw_mask, source = images.read(settings.image), None, settings.mask_source
+    if source == "IMAGE":
         if settings.mask_image is None:
             raise UserError("No mask image is chosen.")
-        mask_rgba = images.rgba_of(settings.mask_image)
-    return rgba, mask_rgba
+        raw_mask = images.read(settings.mask_image)
+
+    def request() -> pipeline.Request:
+        return pipeline.Request(raw.rgba(), source, None if raw_mask is None else raw_mask.rgba(), model_path)
+
+    return request
+
+
+def about_of(settings: Any, model_path: Path, engine: str) -> dict[str, Any]:
+    """What a reconstruction's record says of its making."""
+    has_mask = settings.mask_source == "IMAGE"
+    return {
+        "image": settings.image.name,
+        "model": str(model_path),
+        "engine": engine,
+        "mask_source": settings.mask_source,
+        "mask_image": settings.mask_image.name if has_mask else "",
+    }
 
 
 def start_reconstruction(scene: Any, wait: bool = False) -> Job:
@@ -194,18 +216,11 @@ def start_reconstruction(scene: Any, wait: bool = False) -> Job:
         from . import worker_jobs
 
         return worker_jobs.start_reconstruction(scene, wait)
-    rgba, mask_rgba = pixels(settings)
-    request = pipeline.Request(rgba, settings.mask_source, mask_rgba, model_file(settings))
-    about = {
-        "image": settings.image.name,
-        "model": str(request.model_path),
-        "engine": "Blender",
-        "mask_source": settings.mask_source,
-        "mask_image": settings.mask_image.name if mask_rgba is not None else "",
-    }
+    model_path = model_file(settings)
+    request, about = request_of(settings, model_path), about_of(settings, model_path, "Blender")
     work = Job(
         self_title(),
-        lambda job: pipeline.reconstruct(request, job),
+        lambda job: pipeline.reconstruct(request(), job),
         lambda outcome: place(outcome, about),
     )
     return session.start(work, wait)

@@ -35,21 +35,13 @@ def chosen_run(settings: Any) -> Path:
 
 def start_reconstruction(scene: Any, wait: bool = False) -> Job:
     """Reconstruct with the run that the settings name. Raises UserError."""
-    from .operators_reconstruct import pixels, place, self_title
+    from .operators_reconstruct import about_of, place, request_of, self_title
 
     settings = scene.recon
     run, line = chosen_run(settings), command()
-    rgba, mask_rgba = pixels(settings)
-    request = pipeline.Request(rgba, settings.mask_source, mask_rgba, run)
-    about = {
-        "image": settings.image.name,
-        "model": str(run),
-        "engine": "worker",
-        "mask_source": settings.mask_source,
-        "mask_image": settings.mask_image.name if mask_rgba is not None else "",
-    }
+    request, about = request_of(settings, run), about_of(settings, run, "worker")
     job = Job(
-        self_title(), lambda job: reconstruct(request, line, job), lambda outcome: place(outcome, about)
+        self_title(), lambda job: reconstruct(request(), line, job), lambda outcome: place(outcome, about)
     )
     return session.start(job, wait)
 
