@@ -9,7 +9,9 @@ add-on for Blender 3.4 to 4.1, which install no wheels: ONNX Runtime is unpacked
 """
 
 import argparse
+import hashlib
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -57,6 +59,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--model", type=Path, help="default model MODEL.onnx; its card MODEL.json stands beside it"
     )
+    parser.add_argument(
+        "--half", action="store_true", help="store the model's weights in half precision, at half the size"
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "dist")
     parser.add_argument("--no-wheels", action="store_true", help="leave ONNX Runtime out (tests, own builds)")
     parser.add_argument("--legacy", action="store_true", help="an add-on for Blender 3.4 to 4.1 instead")
@@ -68,7 +73,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def build(platform: str, options: argparse.Namespace) -> Path:
     """One extension zip, validated; raises BuildError."""
     with tempfile.TemporaryDirectory(prefix="recon_extension_") as scratch:
-        source = stage(Path(scratch) / "recon", options.model)
+        source = stage(Path(scratch) / "recon", options.model, options.half)
         wheels = [] if options.no_wheels else [download_wheel(platform, options.python, source / "wheels")]
         complete_manifest(source / "blender_manifest.toml", platform, wheels)
         path = options.output / f"recon-{version()}-{platform}-py{options.python.replace('.', '')}.zip"
@@ -81,7 +86,7 @@ def build_legacy(platform: str, options: argparse.Namespace) -> Path:
     """One add-on zip for Blender without extensions; raises BuildError."""
     name = f"recon-{version()}-legacy-{platform}-py{options.python.replace('.', '')}.zip"
     with tempfile.TemporaryDirectory(prefix="recon_extension_") as scratch:
-        source = stage(Path(scratch) / "recon", options.model)
+        source = stage(Path(scratch) / "recon", options.model, options.half)
         (source / "blender_manifest.toml").unlink()
         if not options.no_wheels:
             wheel = download_wheel(platform, options.python, Path(scratch))
@@ -92,18 +97,18 @@ def build_legacy(platform: str, options: argparse.Namespace) -> Path:
     return checked_size(options.output / name)
 
 
-def stage(target: Path, model: Path | None) -> Path:
+def stage(target: Path, model: Path | None, half: bool = False) -> Path:
     """Copy everything that is shipped, but for wheels, to `target`."""
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
     shutil.copytree(ADDON, target, ignore=ignored)
     shutil.copytree(ROOT / "render_scripts", target / "render_scripts", ignore=ignored)
     shutil.copy(ROOT / "LICENSE-GPL", target / "LICENSE")
     if model is not None:
-        copy_model(model, target / "models")
+        copy_model(model, target / "models", half)
     return target
 
 
-def copy_model(model: Path, target: Path) -> None:
+def copy_model(model: Path, target: Path, half: bool = False) -> None:
     """Copy MODEL.onnx and MODEL.json as the default model; raises BuildError for what the add-on would refuse."""
     card = model.with_suffix(".json")
     for path in (model, card):
@@ -115,6 +120,25 @@ def copy_model(model: Path, target: Path) -> None:
     target.mkdir()
     shutil.copy(model, target / "default.onnx")
     shutil.copy(card, target / "default.json")
+    if half:
+        halve(target / "default.onnx")
+        check_model(target / "default.onnx")
+
+
+def halve(model: Path) -> None:
+    """Store a model's weights in half precision, and say so in its card; raises BuildError."""
+    from recon_core.errors import ReconError
+    from recon_core.inference.half_weights import half_weights
+
+    try:
+        data = half_weights(model.read_bytes())
+    except (ReconError, ImportError) as error:
+        raise BuildError(f"--half: {error}") from error
+    path = model.with_suffix(".json")
+    card = json.loads(path.read_text(encoding="utf-8"))
+    card |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "weights": "float16"}
+    model.write_bytes(data)
+    path.write_text(json.dumps(card, indent=1), encoding="utf-8")
 
 
 def check_model(model: Path) -> None:
@@ -181,7 +205,9 @@ def blender_ext(*arguments: str) -> None:
 def checked_size(path: Path) -> Path:
     """The path, unless the zip is too large to be distributed."""
     if path.stat().st_size > MAX_ZIP_MB * 1e6:
-        raise BuildError(f"{path} has {path.stat().st_size / 1e6:.0f} MB; at most {MAX_ZIP_MB} are meant.")
+        raise BuildError(
+            f"{path} has {path.stat().st_size / 1e6:.0f} MB; at most {MAX_ZIP_MB} are meant. --half halves the model."
+        )
     return path
 
 

@@ -2,7 +2,9 @@
 """The extension's zip, built and validated by Blender's own tool."""
 
 import ast
+import hashlib
 import importlib.util
+import json
 import sys
 import zipfile
 from pathlib import Path
@@ -71,6 +73,16 @@ def test_a_model_that_would_be_refused_is_not_bundled(tmp_path, capsys, spoil, s
     assert said in error
     assert error.count("\n") == 1
     assert not list((tmp_path / "dist").iterdir())
+
+
+def test_half_precision_keeps_card_and_model_together(tmp_path):
+    model = tiny_model.write_model(tmp_path / "m.onnx")
+    build_extension.copy_model(model, tmp_path / "models", half=True)  # loads what it has written
+    card = json.loads((tmp_path / "models" / "default.json").read_text())
+    data = (tmp_path / "models" / "default.onnx").read_bytes()
+    assert (card["weights"], card["bytes"]) == ("float16", len(data))
+    assert card["sha256"] == hashlib.sha256(data).hexdigest()
+    assert card["categories"] == ["box"]
 
 
 def test_nothing_needs_the_network():

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights stored in half precision: half the bytes, the same operations, nearly the same answers."""
+
+import numpy as np
+import pytest
+
+from recon_core.errors import ConfigError
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def two_layers(scale: float = 1.0) -> tuple[bytes, list[np.ndarray]]:
+    """x (1,64) -> relu(x A + b) B, with large A and B and a small b."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    random = np.random.default_rng(0)
+    values = [random.normal(size=shape).astype(np.float32) for shape in ((64, 256), (256,), (256, 64))]
+    values[0] *= scale
+    names = ("a", "b", "c")
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "a"], ["xa"]),
+            helper.make_node("Add", ["xa", "b"], ["sum"]),
+            helper.make_node("Relu", ["sum"], ["positive"]),
+            helper.make_node("MatMul", ["positive", "c"], ["y"]),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 64])],
+        [numpy_helper.from_array(value, name) for name, value in zip(names, values)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    return model.SerializeToString(), values
+
+
+def answer(data: bytes, x: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": x})[0]
+
+
+def test_half_the_size_and_the_answers_of_rounded_weights():
+    from recon_core.inference.half_weights import half_weights
+
+    data, (a, b, c) = two_layers()
+    half = half_weights(data)
+    assert len(half) < 0.55 * len(data)
+    x = np.random.default_rng(1).normal(size=(1, 64)).astype(np.float32)
+    rounded = [value.astype(np.float16).astype(np.float64) for value in (a, c)]
+    expected = np.maximum(x @ rounded[0] + b, 0) @ rounded[1]  # b is small, and stays exact
+    np.testing.assert_allclose(answer(half, x), expected, rtol=1e-4, atol=1e-3)
+    whole = answer(data, x)
+    assert 0 < np.abs(answer(half, x) - whole).max() < 2e-3 * np.abs(whole).max()
+
+
+def test_twice_is_once():
+    from recon_core.inference.half_weights import half_weights
+
+    once = half_weights(two_layers()[0])
+    assert half_weights(once) == once
+
+
+def test_weights_that_do_not_fit_are_refused():
+    from recon_core.inference.half_weights import half_weights
+
+    with pytest.raises(ConfigError, match="do not fit half precision"):
+        half_weights(two_layers(scale=1e6)[0])
