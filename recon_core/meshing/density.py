@@ -22,7 +22,7 @@ from .surface import Surface
 # Width of a point in spacings, cells per spacing, and where a shell ends.
 SIGMA_STEPS, CELLS_PER_STEP, LEVEL = 1.0, 1.6, 0.2
 # The shells that find insides: wider, so that they have fewer pinholes.
-COARSE = (1.5,)
+COARSE = (1.5, 2.5)
 # Half the thickness that everything keeps, in spacings, and the most that is added for it.
 LEAST_STEPS, MAX_ADDED_STEPS = 0.7, 2.0
 DEFAULT_RESOLUTION, MAX_RESOLUTION = 220, 512
@@ -66,7 +66,7 @@ def solid_field(samples: Samples, resolution: int | None = None) -> SolidField:
     cell = max(samples.step / CELLS_PER_STEP, extent / (resolution or DEFAULT_RESOLUTION))
     cell = extent / resolution if resolution else cell
     sigma = SIGMA_STEPS * max(samples.step, CELLS_PER_STEP * cell / 1.5)  # a Gaussian needs a cell or so
-    margin = _MARGIN + int(np.ceil(2.5 * COARSE[-1] * sigma / cell))
+    margin = _MARGIN + int(np.ceil(1.9 * COARSE[-1] * sigma / cell))
     origin = samples.xyz.min(0) - margin * cell
     shape = tuple(int(n) + 2 * margin + 2 for n in np.ptp(samples.xyz, axis=0) / cell)
     where = (samples.xyz - origin) / cell

@@ -11,9 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, ConfigError
-from . import data_jobs
+from . import data_jobs, mesh_job
 from .data_jobs import Emit
-from .protocol import CheckJob, DoctorJob, ExportJob, Folders, Job, ReconstructJob, RenderJob, TrainJob
+from .protocol import (
+    CheckJob,
+    DoctorJob,
+    ExportJob,
+    Folders,
+    Job,
+    MeshJob,
+    ReconstructJob,
+    RenderJob,
+    TrainJob,
+)
 
 if TYPE_CHECKING:
     from ..methods.recipe import Recipe
@@ -45,6 +55,8 @@ class Jobs:
             return data_jobs.check(job, emit)
         if isinstance(job, ExportJob):
             return data_jobs.export(job, emit)
+        if isinstance(job, MeshJob):
+            return mesh_job.mesh(job, emit)
         assert isinstance(job, DoctorJob)
         return _doctor(emit)
 
@@ -160,7 +172,7 @@ def training_state(run: Path) -> dict[str, Any] | None:
     losses are pairs of step and loss, at most MAX_LOSSES, of the lines that were logged last.
     """
     found: dict[str, Any] = {}
-    losses: list[list[float]] = []
+    losses: list[list[Any]] = []
     for line in _last_lines(run / "metrics.jsonl"):
         kind = line.get("kind")
         if kind == "train":
@@ -175,7 +187,7 @@ def training_state(run: Path) -> dict[str, Any] | None:
     return {"loss": None, "val_mask_iou": None} | found | {"sample": sample, "losses": thinned(losses)}
 
 
-def thinned(losses: list[list[float]]) -> list[list[float]]:
+def thinned(losses: list[list[Any]]) -> list[list[Any]]:
     """At most MAX_LOSSES of the pairs, evenly spread, with the last."""
     step = -(-len(losses) // MAX_LOSSES) or 1
     return losses[::-1][::step][::-1]

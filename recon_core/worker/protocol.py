@@ -21,7 +21,7 @@ MAX_MESSAGE_BYTES = 1 << 20
 # Jobs that wait behind the one under way.
 MAX_QUEUE = 8
 # Names that later versions will know.
-RESERVED = ("refine", "place", "mesh")
+RESERVED = ("refine", "place")
 # A message quotes at most so much of what it complains about.
 _QUOTE_CHARS = 200
 
@@ -124,6 +124,20 @@ class ExportJob(_Message):
     out: Text
 
 
+class MeshJob(_Message):
+    """A cloud to a closed surface."""
+
+    type: Literal["mesh"]
+    id: JobId
+    cloud: Text
+    out: Text
+    method: Literal["auto", "poisson", "density"] = "auto"
+    smooth: Annotated[int, Field(ge=0, le=1000)] | None = None
+    target_faces: Annotated[int, Field(ge=100)] | None = None
+    resolution: Annotated[int, Field(ge=16, le=512)] | None = None
+    depth: Annotated[int, Field(ge=5, le=10)] | None = None
+
+
 class DoctorJob(_Message):
     """What this machine has."""
 
@@ -144,9 +158,9 @@ class Shutdown(_Message):
     type: Literal["shutdown"]
 
 
-Job = ReconstructJob | TrainJob | RenderJob | CheckJob | ExportJob | DoctorJob
+Job = ReconstructJob | TrainJob | RenderJob | CheckJob | ExportJob | MeshJob | DoctorJob
 Message = Hello | Job | Cancel | Shutdown
-JOBS = ("reconstruct", "train", "render", "check", "export", "doctor")
+JOBS = ("reconstruct", "train", "render", "check", "export", "mesh", "doctor")
 TYPES = ("hello", *JOBS, "cancel", "shutdown")
 _ANY: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 

@@ -30,6 +30,7 @@ from .protocol import (
     Folders,
     Hello,
     Job,
+    MeshJob,
     Message,
     ProtocolError,
     ReconstructJob,
@@ -273,6 +274,8 @@ def with_checked_paths(job: Job, folders: Folders) -> Job:
         paths = {"data": _existing(job, "data", folders)}
         if job.sheet is not None:
             paths["sheet"] = _writable(job, "sheet", folders)
+    elif isinstance(job, MeshJob):
+        paths = {"cloud": _existing(job, "cloud", folders), "out": _writable(job, "out", folders)}
     elif isinstance(job, ExportJob):
         paths = {"run": _existing(job, "run", folders), "out": _writable(job, "out", folders)}
     return job.model_copy(update=paths)

@@ -166,7 +166,7 @@ def gone(processes: list[psutil.Process], seconds: float = 15.0) -> bool:
         (b'{"type": "doctor", "id": 7}', "bad_message"), (b'{"type": "doctor", "id": "a", "x": 1}', "bad_message"),
         (b'{"type": "doctor", "id": "' + b"a" * 65 + b'"}', "bad_message"),
         (b'{"type": "refine", "id": "a"}', "reserved"),
-        (b'{"type": "place"}', "reserved"), (b'{"type": "mesh"}', "reserved"), (b'{"type": ["mesh"]}', "unknown_type"),
+        (b'{"type": "place"}', "reserved"), (b'{"type": "mesh", "id": "a"}', "bad_message"), (b'{"type": ["mesh"]}', "unknown_type"),
         (b'{"type": "train", "id": "a", "data": "d", "threads": "2"}', "bad_message"),
         (b'{"type": "reconstruct", "id": "a", "run": "r", "image": "i", "out": "o", "device": 0}', "bad_message"),
         (b'{"type": "hello", "protocol": 2}', "protocol"), (b'{"type": "hello", "protocol": true}', "protocol"),
@@ -297,7 +297,7 @@ def test_hello_garbage_flood_and_shutdown(start, folder):
     assert client.answer["jobs"] == list(protocol.JOBS)
     client.send(type="hello", protocol=1, job_folder=str(folder))
     assert client.wait(lambda m: True)["code"] == "no_hello"
-    client.send(type="mesh", id="m")
+    client.send(type="refine", id="m")
     assert client.wait(lambda m: True) | {"message": ""} == {
         "type": "error", "id": "m", "code": "reserved", "message": "",
     }  # fmt: skip
@@ -321,7 +321,7 @@ def test_a_line_beyond_the_cap_is_answered(start):
     client = start()
     client.send_bytes(b"x" * (MAX_MESSAGE_BYTES + 1) + b"\n")
     assert client.wait(lambda m: True)["code"] == "too_long"
-    padded = b'{"type":"mesh","id":"n","pad":"'
+    padded = b'{"type":"place","id":"n","pad":"'
     padded += b"y" * (MAX_MESSAGE_BYTES - len(padded) - 3) + b'"}\n'
     assert len(padded) == MAX_MESSAGE_BYTES
     client.send_bytes(padded)
