@@ -121,8 +121,12 @@ def piece_of(instance: Any, depsgraph: Any) -> tuple[Any, list[str]] | None:
     original = instance.instance_object.original if instance.is_instance else one.original
     if one.type not in GEOMETRY_TYPES or not instance.show_self or original.hide_render:
         return None
+    is_made = one.type != one.original.type  # a mesh that a curve's modifiers, or its thickness, made
+    if is_made and instance.parent is not None and instance.matrix_world == instance.parent.matrix_world:
+        return None  # the curve itself is among the instances too
     try:
-        mesh = bpy.data.meshes.new_from_object(one, preserve_all_data_layers=True, depsgraph=depsgraph)
+        # Of a made mesh Blender 3.4 crashes when it is asked for all layers.
+        mesh = bpy.data.meshes.new_from_object(one, preserve_all_data_layers=not is_made, depsgraph=depsgraph)
     except RuntimeError:
         return None  # an empty curve or text has no mesh
     if mesh is None or not len(mesh.polygons):

@@ -77,7 +77,7 @@ def test_inside(inside, check):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RECON_TEST_CROP_MEAN": repr(expected_crop_mean())}
     environment["RECON_TEST_PYTHON"] = sys.executable  # has recon, for the worker
     done = subprocess.run(
-        inside(check), capture_output=True, text=True, timeout=300, env=environment, check=False
+        inside(check), capture_output=True, text=True, timeout=580, env=environment, check=False
     )
     assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-3000:]}"
     assert " passed" in done.stdout
