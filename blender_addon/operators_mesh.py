@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The section Mesh: a surface from the active cloud."""
+"""The section Mesh: a surface from the active cloud, by Blender's volume or by the worker."""
 
 # pyright: reportInvalidTypeForm=false
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from bpy.props import FloatProperty, IntProperty
 
-from . import points_object, surface
+from . import points_object, surface, surface_jobs, worker_jobs
 from .jobs import UserError
-from .operator_base import OnPoints, refuse
-from .panel_base import CloudSection
+from .operator_base import OnPoints, refuse, start_job
+from .panel_base import CloudSection, column
 
 MAX_POINTS, MAX_VOXELS = 200_000, 400
 
@@ -53,6 +53,20 @@ class RECON_OT_make_surface(OnPoints):
         return {"FINISHED"}
 
 
+class RECON_OT_make_worker_surface(OnPoints):
+    """Make a closed surface through the shown points in the worker, with colors and parts as vertex groups"""
+
+    bl_idname = "recon.make_worker_surface"
+    bl_label = "Make Surface"
+    bl_options = {"REGISTER"}
+
+    def execute(self, context: Any) -> set[str]:
+        points, settings = context.active_object, context.scene.recon
+        method = "density" if settings.surface_method == "DENSITY" else "poisson"
+        how = (method, settings.surface_smooth, settings.surface_faces)
+        return start_job(self, lambda: surface_jobs.surface_job(points, worker_jobs.command(), *how))
+
+
 def _check(points: Any, voxel: float) -> None:
     """Refuse what would stand still for minutes."""
     xyz = points_object.vertices_of(points.data)
@@ -70,7 +84,15 @@ class RECON_PT_mesh(CloudSection):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw_cloud(self, context: Any, points: Any) -> None:
-        self.layout.operator("recon.make_surface", icon="MESH_DATA")
+        settings = context.scene.recon
+        layout = column(self.layout)
+        layout.prop(settings, "surface_method")
+        if settings.surface_method == "VOLUME":
+            layout.operator("recon.make_surface", icon="MESH_DATA")
+            return
+        layout.prop(settings, "surface_smooth")
+        layout.prop(settings, "surface_faces")
+        layout.operator("recon.make_worker_surface", icon="MESH_DATA")
 
 
-CLASSES = (RECON_OT_make_surface,)
+CLASSES = (RECON_OT_make_surface, RECON_OT_make_worker_surface)

@@ -196,6 +196,25 @@ class ReconScene(bpy.types.PropertyGroup):
         min=1e-6,
         unit="LENGTH",
     )
+    surface_method: EnumProperty(
+        name="Method",
+        description="How a surface is made of the points",
+        items=[
+            ("VOLUME", "Volume", "In Blender: a skin around a ball at every point"),
+            ("POISSON", "Poisson", "In the worker, with open3d: a smooth surface through the points"),
+            ("DENSITY", "Density", "In the worker: a surface through the points; keeps thin parts of sparse clouds"),
+        ],
+    )
+    surface_smooth: IntProperty(
+        name="Smooth", description="How often the surface is smoothed", default=4, min=0, max=100
+    )
+    surface_faces: IntProperty(
+        name="Faces",
+        description="At most so many faces, at least 100; 0 keeps all",
+        default=0,
+        min=0,
+        soft_max=100_000,
+    )
     limit: FloatProperty(
         name="Tolerance",
         description="Points nearer than this count as right, in world units",

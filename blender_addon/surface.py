@@ -27,7 +27,7 @@ def make_surface(points: Any, radius: float, voxel: float, smooth: int) -> Any:
     made.matrix_world = points.matrix_world
     for collection in points.users_collection:
         collection.objects.link(made)
-    _vertex_groups(made, points)
+    add_vertex_groups(made, points)
     bare.materials.append(display.display_material())
     return made
 
@@ -113,7 +113,7 @@ def _take_attributes(mesh: Any, points: Any) -> None:
             points_object.set_attribute(mesh, name, kind, values[nearest])
 
 
-def _vertex_groups(made: Any, points: Any) -> None:
+def add_vertex_groups(made: Any, points: Any) -> None:
     """One vertex group per part."""
     labels = points_object.get_attribute(made.data, points_object.LABEL)
     if labels is None:
