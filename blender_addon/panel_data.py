@@ -23,6 +23,7 @@ class RECON_PT_data(Section):
         if found is not None and not found.worker_path:
             wrapped(layout, "This needs the worker: name it in Preferences > Add-ons > Recon.", "INFO")
         row = layout.row()
+        row.use_property_split = False
         row.prop(settings, "source", expand=True)
         if settings.source == "COLLECTION":
             layout.prop(settings, "collection")
@@ -53,7 +54,7 @@ class RECON_PT_data_render(Section):
             layout.prop(settings, name)
         big = layout.row(align=True)
         big.scale_y = 1.3
-        big.operator("recon.data_render", icon="RENDER_STILL")
+        big.operator("recon.data_render", text="Render", icon="RENDER_STILL")
         big.operator("recon.data_check", icon="CHECKMARK")
         _running_render(layout)
         folder = operators_data.folder_or_none(settings)

@@ -23,6 +23,7 @@ def new_material(name: str):
     material.use_nodes = True
     color = COLORS.get(name.lower().split(".")[0].split("_")[0], (0.5, 0.5, 0.5, 1))
     material.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = color
+    material.diffuse_color = color  # of the solid display
     return material
 
 
