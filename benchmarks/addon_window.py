@@ -4,7 +4,7 @@
 blender --factory-startup --python addon_window.py -- SITE_PACKAGES MODEL IMAGE OUTPUT.json
 
 A timer is asked for every 5 ms; what a gap between two of its calls is longer than that is a stall. Beside it stands
-what the add-on itself did on the main thread, and how long Blender drew its viewport, which is software here.
+how long the processor worked for the main thread between two calls, and at what.
 """
 
 import json
