@@ -63,6 +63,16 @@ def push_undo(message: str) -> None:
             bpy.ops.ed.undo_push(message=message)
 
 
+def curves_of(animated: Any) -> list[Any]:
+    """The animation curves of an object: of its action, from 5.0 on of its slot in the action's only strip."""
+    animation = animated.animation_data
+    action = animation.action
+    if hasattr(action, "fcurves"):
+        return list(action.fcurves)
+    bags = (strip.channelbag(animation.action_slot) for layer in action.layers for strip in layer.strips)
+    return [curve for bag in bags if bag is not None for curve in bag.fcurves]
+
+
 def redraw_panels() -> None:
     """Have the sidebars drawn again."""
     manager = bpy.context.window_manager
