@@ -13,10 +13,8 @@ import numpy as np
 from .jobs import UserError
 from .neighbours import Tree
 
-# Starts are compared by few points and steps; the best are refined by more.
-_COARSE_POINTS, _COARSE_STEPS, _KEPT = 80, 8, 3
-_FINE_POINTS, _FINE_STEPS = 350, 30
-_LAST_POINTS, _LAST_STEPS = 1000, 20
+# Rounds of refining and choosing: points of each side, steps, and how many starts go on to the next round.
+_ROUNDS = ((80, 3, 16), (80, 6, 3), (350, 30, 1), (1000, 20, 1))
 _TREE_POINTS = 4000
 _TURN_DEG, _TILT_DEG = 30.0, 35.0
 _STOP = 2e-4
@@ -55,20 +53,27 @@ def align(
     pair = _Pair(source, target, use_scale, upright, np.random.default_rng(seed))
     report(0.05, "Building trees")
     starts = pair.starts(use_turns)
-    scored = []
-    for number, start in enumerate(starts):
-        report(0.1 + 0.5 * number / len(starts), f"Trying start {number + 1} of {len(starts)}")
-        matrix = pair.improved(start, _COARSE_POINTS, _COARSE_STEPS)
-        scored.append((pair.rms(matrix, _COARSE_POINTS), number, matrix))
-    best = sorted(scored)[:_KEPT]
-    fine = []
-    for number, (_, _, start) in enumerate(best):
-        report(0.6 + 0.35 * number / len(best), "Refining")
-        matrix = pair.improved(start, _FINE_POINTS, _FINE_STEPS)
-        fine.append((pair.rms(matrix, _FINE_POINTS), number, matrix))
-    matrix = pair.improved(min(fine)[2], _LAST_POINTS, _LAST_STEPS)
-    before, after = (pair.rms(one, _LAST_POINTS) for one in (np.eye(4), matrix))
-    return Alignment(matrix, before, after, len(starts))
+    best, done = starts, 0.0
+    work = sum(points * steps * count for (points, steps, _), count in zip(_ROUNDS, _entrants(len(starts))))
+    for points, steps, kept in _ROUNDS:
+        scored = []
+        for number, start in enumerate(best):
+            report(0.1 + 0.9 * done / work, f"Trying {len(best)} starts" if len(best) > 1 else "Refining")
+            matrix = pair.improved(start, points, steps)
+            scored.append((pair.rms(matrix, points), number, matrix))
+            done += points * steps
+        best = [matrix for _, _, matrix in sorted(scored, key=lambda one: one[:2])[:kept]]
+    last = _ROUNDS[-1][0]
+    before, after = (pair.rms(one, last) for one in (np.eye(4), best[0]))
+    return Alignment(best[0], before, after, len(starts))
+
+
+def _entrants(starts: int) -> list[int]:
+    """How many starts enter each round."""
+    entrants = [starts]
+    for _, _, kept in _ROUNDS[:-1]:
+        entrants.append(min(kept, entrants[-1]))
+    return entrants
 
 
 def similarity(source: np.ndarray, target: np.ndarray, use_scale: bool) -> np.ndarray:
