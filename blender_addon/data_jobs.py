@@ -175,7 +175,7 @@ def train(place: Place, worker: Worker, settings: TrainSettings, job: Job) -> No
     finally:
         data_state.look_again()
         if shown is not None:
-            shown.ended = ended
+            shown.ended, shown.finished = ended, ended.startswith("Finished")
 
 
 def export_job(place: Place, run_folder: Path, model: Path, on_done: Any) -> Job:

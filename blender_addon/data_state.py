@@ -27,6 +27,7 @@ class Training:
     run: Path
     info: dict[str, Any] = field(default_factory=dict)
     ended: str = ""
+    finished: bool = False
 
 
 report: SetReport | None = None

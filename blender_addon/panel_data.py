@@ -108,7 +108,8 @@ class RECON_PT_data_train(Section):
         step = None if is_busy or not settings.run else data_state.last_step(Path(settings.run))
         if step is not None:
             row = layout.row(align=True)
-            row.operator("recon.data_train", text=f"Continue at {step:,}", icon="FRAME_NEXT").resume = True
+            if training is None or not training.finished:
+                row.operator("recon.data_train", text="Continue", icon="FRAME_NEXT").resume = True
             row.operator("recon.data_export", icon="IMPORT")
 
 
@@ -116,7 +117,7 @@ def _training(layout: Any, training: data_state.Training, folder: Path | None) -
     info, box = training.info, layout.box().column(align=True)
     if training.ended:
         wrapped(box, training.ended, "INFO", margin=4)
-    for line in training_lines(info):
+    for line in training_lines(info, is_over=bool(training.ended)):
         box.label(text=line)
     curve = data_pictures.curve_icon(info.get("losses"))
     if curve:
@@ -124,18 +125,18 @@ def _training(layout: Any, training: data_state.Training, folder: Path | None) -
         box.label(text="Loss over the steps")
     sample = info.get("sample")
     if isinstance(sample, str) and folder and operators_data.is_inside(Path(sample), folder):
-        _picture(box, data_pictures.file_icon(Path(sample)), 10, "SAMPLE")
+        _picture(box, data_pictures.file_icon(Path(sample)), 8.5, "SAMPLE")
 
 
-def training_lines(info: dict[str, Any]) -> list[str]:
-    """Step, loss and overlap, as far as they are known."""
+def training_lines(info: dict[str, Any], is_over: bool) -> list[str]:
+    """Step (while it changes), loss and overlap, as far as they are known."""
     lines = []
-    if isinstance(info.get("step"), int) and isinstance(info.get("steps"), int):
+    if not is_over and isinstance(info.get("step"), int) and isinstance(info.get("steps"), int):
         lines.append(f"Step {info['step']:,} of {info['steps']:,}")
     if isinstance(info.get("loss"), (int, float)):
         lines.append(f"Loss: {info['loss']:.4f}")
     if isinstance(info.get("val_mask_iou"), (int, float)):
-        lines.append(f"Overlap with unseen views: {info['val_mask_iou']:.0%}")
+        lines.append(f"Overlap with the masks: {info['val_mask_iou']:.0%}")
     return lines
 
 
