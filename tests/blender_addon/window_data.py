@@ -49,6 +49,7 @@ def photograph(name: str) -> None:
     with context():
         bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=1)
     subprocess.run(["import", "-window", "root", str(OUT / f"{name}.png")], check=False, timeout=60)
+    _tick["last"] = time.perf_counter()  # what a picture takes is no stall
 
 
 def until(condition):
@@ -174,6 +175,7 @@ def use_it(data):
     report["model"] = bpy.context.scene.recon.model_path
     for one in bpy.context.scene.objects:
         one.hide_set(True)
+    area().spaces.active.shading.type = "MATERIAL"  # the colors of points
     operate("reconstruct")
     yield from until(ended)
     from blender_addon import session
