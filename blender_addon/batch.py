@@ -30,6 +30,11 @@ class Failure:
     message: str
     details: str = ""
 
+    @property
+    def line(self) -> str:
+        """The message, with the image's name where it lacks it."""
+        return self.message if self.name in self.message else f"{self.name}: {self.message}"
+
 
 @dataclass
 class Batch:
@@ -152,14 +157,14 @@ def summary(batch: Batch) -> str:
         return ""
     total, first = len(batch.outcomes) + len(batch.failures), batch.failures[0]
     number = "All" if not batch.outcomes else f"{len(batch.failures)} of"
-    return f"{number} {total} images failed. The first, {first.name}: {first.message}"
+    return f"{number} {total} images failed. The first: {first.line}"
 
 
 def report(batch: Batch) -> str:
     """A line for every failure, with details where there are any."""
     lines = []
     for failure in batch.failures:
-        lines.append(f"{failure.name}: {failure.message}")
+        lines.append(failure.line)
         lines += [f"    {line}" for line in failure.details.splitlines()]
     return "\n".join(lines)
 

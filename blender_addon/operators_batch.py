@@ -68,7 +68,7 @@ def start(scene: Any, wait: bool = False) -> Job:
 
     def work(job: Job) -> batch.Batch:
         if about["engine"] == "Blender":
-            job.report(0.0, "Loading the model")
+            job.report(0.0, "Loading model")
             engine_onnx.load_model(Path(about["model"]))  # when it is broken, that is one error, not many
         return batch.work(paths, feed, reconstruct, job)
 

@@ -32,10 +32,11 @@ class RECON_PT_status(Section):
             row.operator("recon.cancel", text="", icon="X")
         if session.message:
             row = layout.row()
-            wrapped(row, session.message, "ERROR", margin=8)
+            wrapped(row, session.message, "ERROR", margin=5)
+            buttons = row.column()
+            buttons.operator("recon.dismiss", text="", icon="X", emboss=False)
             if log.found() is not None:
-                row.operator("recon.show_log", text="", icon="TEXT", emboss=False)
-            row.operator("recon.dismiss", text="", icon="X", emboss=False)
+                buttons.operator("recon.show_log", text="", icon="TEXT", emboss=False)
 
 
 class RECON_PT_image(Section):

@@ -59,7 +59,7 @@ def test_the_limits_of_an_export_are_shown():
 
     card = {**CARD, "input": {"size": 64}, "outputs": {"xyz": {}, "parts": {}}, "frame_note": ""}
     limits = model_card.describe({**card, "limits": limits_of(card)}).limits
-    assert "Knows chair, car only: whatever it is shown, it answers with one of these." in limits
+    assert "Knows only: chair, car. All else comes out as one." in limits
     assert "Predicts no colours, no camera pose." in limits
 
 

@@ -51,7 +51,7 @@ def test_tour(screen: str, tmp_path: Path):
     out = tmp_path / "out"
     out.mkdir()
     packages = Path(importlib.util.find_spec("pytest").origin).parents[1]  # type: ignore[union-attr, arg-type]
-    files = [tmp_path / "tiny.onnx", tmp_path / "photo.png", tmp_path / "cloud.ply", out]
+    files = [out, tmp_path / "tiny.onnx", tmp_path / "photo.png", tmp_path / "cloud.ply"]
     flags = ["--factory-startup", "--enable-event-simulate", "--window-geometry", "0", "0", "1400", "1000"]
     command = [
         "blender",

@@ -264,7 +264,7 @@ def test_card_describes_the_file(models):
     assert list(card["outputs"]) == ["xyz", "opacity", "color", "parts"]
     assert {"recipe", "steps", "frame", "data", "licence", "metrics"} <= set(card)
     limits = " ".join(card["limits"])
-    assert "Knows chair only" in limits
+    assert "Knows only: chair." in limits
     assert "64 x 64 pixels" in limits
     assert "no camera pose" in limits
     assert "no parts" not in limits  # it predicts them

@@ -73,10 +73,10 @@ def test_each_cloud_is_the_one_of_its_image_alone(folder):
 
 def test_failures_are_one_line_and_listed(folder):
     bpy.ops.recon.reconstruct_folder()
-    assert session.message.startswith("2 of 5 images failed. The first, broken.png: ")
+    assert session.message.startswith("2 of 5 images failed. The first: broken.png has no pixels")
     assert "\n" not in session.message
     text = log.found().as_string()
-    assert "broken.png: " in text
+    assert text.count("broken.png") == 2  # in the heading and in the list
     assert "clear.png: " in text
     assert "Traceback" not in text  # both are foreseen
     assert {image.name for image in bpy.data.images} == {
