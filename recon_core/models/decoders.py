@@ -13,7 +13,7 @@ from .differ_decoder import CapnetDecoder, DifferDecoder
 from .dpc_decoder import DpcDecoder
 from .encoders import by_name
 from .mesh_decoder import MeshDecoder, MeshPrediction, Normalization
-from .point_decoder import PointDecoder
+from .point_decoder import Attributes, PointDecoder
 
 Shape = Points | MeshPrediction
 Head = Literal["xyz", "opacity", "color", "parts", "occupancy_scale"]
@@ -30,6 +30,9 @@ class PointDecoderConfig(_DecoderConfig):
 
     heads: ClassVar[tuple[str, ...]] = ("xyz", "opacity", "color", "parts", "occupancy_scale")
     kind: Literal["points"] = "points"
+    attributes: Attributes = "table"
+    """Colours and parts from numbers of each point's own (`table`), or from a function of the position and the features
+    that all points share (`field`)."""
 
 
 class DpcDecoderConfig(_DecoderConfig):
@@ -105,8 +108,9 @@ def make_decoder(
         return DifferDecoder(features, points, heads, parts, hidden, (image_size, width, channels))
     if isinstance(config, CapnetDecoderConfig):
         return CapnetDecoder(features, points, hidden)
-    kind = DpcDecoder if isinstance(config, DpcDecoderConfig) else PointDecoder
-    return kind(features, points, heads, parts, hidden)
+    if isinstance(config, DpcDecoderConfig):
+        return DpcDecoder(features, points, heads, parts, hidden)
+    return PointDecoder(features, points, heads, parts, hidden, config.attributes)
 
 
 class MeshFromFeatures(nn.Module):

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Point decoder: a feature vector to positions, opacity, colour and part logits."""
 
+import math
+from typing import Literal
+
 import torch
 from torch import nn
 
@@ -14,20 +17,41 @@ HALF_EXTENT = 0.6
 # Colours of one object: a few, mixed at each point.
 PALETTE = 4
 
+Attributes = Literal["table", "field"]
+# Sines and cosines of positions, up to 4 periods over the object: finer than that parts and patches are not learnt.
+_OCTAVES = 3
+_FIELD_WIDTH = 48
+
 
 class PointDecoder(nn.Module):
     """Features (B,F) to Points of N points with the given heads out of xyz, opacity, color, parts.
 
     Colours are not regressed point by point: the features choose a small palette around the mean colour of the input's
     object, and each point mixes it. A colour that no training object had is then still the object's colour.
+
+    attributes: where colours and parts come from. `table`: numbers of each point's own, one linear layer. `field`: a
+    function of the position and the features that all points share, so that what is seen at one point is learnt for its
+    neighbours, and points that move take the label of where they are.
     """
 
-    def __init__(self, features: int, points: int, heads: tuple[str, ...], parts: int, hidden: int) -> None:
+    def __init__(
+        self,
+        features: int,
+        points: int,
+        heads: tuple[str, ...],
+        parts: int,
+        hidden: int,
+        attributes: Attributes = "table",
+    ) -> None:
         super().__init__()
         self.points, self.parts = points, parts
         self.trunk = nn.Sequential(nn.Linear(features, hidden), nn.SiLU())
         widths = {"xyz": 3, "opacity": 1, "color": PALETTE, "parts": parts}
         each = [head for head in heads if head in widths]
+        in_field = [head for head in each if head in ("color", "parts") and attributes == "field"]
+        self.field_widths = {head: widths[head] for head in in_field}
+        self.field = AttributeField(hidden, sum(self.field_widths.values())) if in_field else None
+        each = [head for head in each if head not in in_field]
         self.heads = nn.ModuleDict({head: nn.Linear(hidden, points * widths[head]) for head in each})
         self.scale = nn.Linear(hidden, 1) if "occupancy_scale" in heads else None
         self.palette = nn.Linear(hidden, PALETTE * 3) if "color" in heads else None
@@ -49,6 +73,9 @@ class PointDecoder(nn.Module):
         hidden = self.trunk(features)
         out = {name: head(hidden).unflatten(1, (self.points, -1)) for name, head in self.heads.items()}
         xyz = torch.tanh(out["xyz"]) * HALF_EXTENT
+        if self.field is not None:
+            values = self.field(xyz.detach(), hidden).split(list(self.field_widths.values()), -1)
+            out |= dict(zip(self.field_widths, values))
         opacity = torch.sigmoid(out["opacity"][..., 0]) if "opacity" in out else None
         color = self._color(hidden, mean_object_color(images), out["color"]) if "color" in out else None
         scale = None if self.scale is None else torch.sigmoid(self.scale(hidden))
@@ -60,6 +87,28 @@ class PointDecoder(nn.Module):
         offsets = self.palette(hidden).unflatten(1, (PALETTE, 3))
         palette = torch.sigmoid(torch.logit(mean_color, eps=0.02)[:, None] + offsets)  # (B, PALETTE, 3)
         return logits.softmax(-1) @ palette
+
+
+class AttributeField(nn.Module):
+    """Numbers (B,N,K) at positions (B,N,3) of objects with features (B,F): two layers over sines of the position."""
+
+    frequencies: torch.Tensor
+
+    def __init__(self, features: int, numbers: int) -> None:
+        super().__init__()
+        frequencies = math.pi / HALF_EXTENT * 2.0 ** torch.arange(_OCTAVES)
+        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.place = nn.Linear(3 + 6 * _OCTAVES, _FIELD_WIDTH)
+        self.object = nn.Linear(features, _FIELD_WIDTH)
+        self.layer = nn.Linear(_FIELD_WIDTH, _FIELD_WIDTH)
+        self.out = nn.Linear(_FIELD_WIDTH, numbers)
+
+    def forward(self, xyz: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Values at every position."""
+        waves = (xyz[..., None] * self.frequencies).flatten(2)  # (B, N, 3 * octaves)
+        place = torch.cat((xyz / HALF_EXTENT, waves.sin(), waves.cos()), -1)
+        hidden = nn.functional.silu(self.place(place) + self.object(features)[:, None])
+        return self.out(nn.functional.silu(self.layer(hidden)))
 
 
 def mean_object_color(images: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ from .mesh import MeshColor, MeshMask, MeshSmooth
 from .planes import PlaneColor, PlaneMask, PlaneParts
 from .projection import Drwr, Match2d
 from .splat import SplatColor, SplatMask, SplatParts
+from .spread import Spread
 from .voxel import VoxelColor, VoxelSilhouette
 
 TERMS: tuple[type[TermConfig], ...] = (
@@ -19,7 +20,7 @@ TERMS: tuple[type[TermConfig], ...] = (
     PlaneMask, PlaneColor, PlaneParts,
     Drwr, Match2d,
     MeshMask, MeshColor, MeshSmooth,
-    Cycle, NeighbourMask, Symmetry,
+    Cycle, NeighbourMask, Symmetry, Spread,
 )  # fmt: skip
 Term = Annotated[
     SplatMask | SplatColor | SplatParts
@@ -27,7 +28,7 @@ Term = Annotated[
     | PlaneMask | PlaneColor | PlaneParts
     | Drwr | Match2d
     | MeshMask | MeshColor | MeshSmooth
-    | Cycle | NeighbourMask | Symmetry,
+    | Cycle | NeighbourMask | Symmetry | Spread,
     Field(discriminator="kind"),
 ]  # fmt: skip
 
@@ -47,6 +48,7 @@ __all__ = [
     "SplatColor",
     "SplatMask",
     "SplatParts",
+    "Spread",
     "Symmetry",
     "Term",
     "TermConfig",

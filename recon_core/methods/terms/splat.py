@@ -13,6 +13,9 @@ from ...renderers.splat import optical_depth, splat_features, splat_mask
 from ..config import geometric
 from .base import Positive, TermConfig, Views, pick_views, shrink_views
 
+# Of the frame that an object covers: where masks are empty, points must still be able to show.
+_LEAST_SHARE = 1e-3
+
 
 @dataclass
 class Projected:
@@ -23,13 +26,17 @@ class Projected:
     tau: torch.Tensor
 
 
-def project(points: Points, views: Views, density: float) -> Projected:
-    """Project each object's points into its own views; tau is scaled for this number of points and image size."""
+def project(points: Points, views: Views, density: float | torch.Tensor) -> Projected:
+    """Project each object's points into its own views; tau is scaled for this number of points and image size.
+
+    density: optical depth of the frame if points of opacity 1 filled it evenly; one number, or one per object (B,).
+    """
     _, count, height, width = views.shape
     xyz = points.xyz.repeat_interleave(count, 0)  # (B*V, N, 3)
     uv_px, depth = views.cameras.project(xyz)
     opacity = points.xyz.new_ones(points.xyz.shape[:2]) if points.opacity is None else points.opacity
-    tau = optical_depth(opacity, (height, width), density).repeat_interleave(count, 0)
+    per_object = torch.as_tensor(density).to(opacity).reshape(-1, 1)
+    tau = (optical_depth(opacity, (height, width), 1.0) * per_object).repeat_interleave(count, 0)
     return Projected(uv_px, depth, tau)
 
 
@@ -37,7 +44,15 @@ class _SplatTerm(TermConfig):
     sigma_px: tuple[Positive, Positive] = (3.0, 0.7)
     """Splat width at the start and the end of the run, in pixels of the supervision masks at 64 px."""
     density: Positive = 1.5
-    """Optical depth of the frame if points of opacity 1 filled it evenly."""
+    """Optical depth of what `over` names if points of opacity 1 filled it evenly."""
+    over: Literal["frame", "mask"] = "frame"
+    """The whole frame, or each object's mean silhouette over the step's views. Over its silhouette, a density of 1 to 3
+    is covered only by points that share it evenly; far more leaves them where they are."""
+
+    def density_in(self, views: Views) -> torch.Tensor:
+        """Optical depth (B,) of the frame."""
+        share = views.masks.mean((1, 2, 3)).clamp(min=_LEAST_SHARE)
+        return torch.full_like(share, self.density) if self.over == "frame" else self.density * share
 
     def sigma_at(self, progress: float, width: int) -> float:
         """Sigma in pixels of an image of this width."""
@@ -53,7 +68,7 @@ class SplatMask(_SplatTerm):
     def render(self, points: Points, views: Views, progress: float) -> torch.Tensor:
         """Coverage (B,V,H,W)."""
         batch, count, height, width = views.shape
-        seen = project(points, views, self.density)
+        seen = project(points, views, self.density_in(views))
         sigma = self.sigma_at(progress, width)
         mask = splat_mask(seen.uv_px, seen.depth, seen.tau, (height, width), sigma)
         return mask.view(batch, count, height, width)
@@ -128,7 +143,7 @@ def _composite(
     """Coverage (B,V,H,W) and premultiplied features (B,V,H,W,C) of point features (B,N,C)."""
     batch, count, height, width = views.shape
     geometry = points if term.move_points else points.detach()
-    seen = project(geometry, views, term.density)
+    seen = project(geometry, views, term.density_in(views))
     repeated = features.repeat_interleave(count, 0)
     sigma = term.sigma_at(progress, width)
     coverage, mix = splat_features(
