@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pictures from around a turntable in one file, rendered by a second Blender so that this one is not held up."""
 
+import atexit
 import math
 import os
 import shutil
@@ -23,6 +24,7 @@ _SCRIPT = Path(__file__).with_name("strip_script.py")
 # Pixels between pictures, and the most that a strip may have.
 _GAP_PX, _MAX_PIXELS = 4, 100_000_000
 _KEPT_LINES = 5
+_running: set[subprocess.Popen] = set()
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def _render(command: list[str], folder: Path, count: int, job: Job) -> None:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=_environment()
         )
+    _running.add(process)
     try:
         while process.poll() is None:
             found = sum((folder / f"{number:04d}.png").is_file() for number in range(count))
@@ -119,13 +122,25 @@ def _render(command: list[str], folder: Path, count: int, job: Job) -> None:
             except subprocess.TimeoutExpired:
                 continue
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        _end(process)
     # Some versions crash when they end, after everything was written: the pictures count.
     if not (folder / f"{count - 1:04d}.png").is_file():
         lines = log.read_text("utf-8", "replace").strip().splitlines()[-_KEPT_LINES:]
         raise UserError(f"Rendering failed: {' '.join(lines)[-300:] or f'exit status {process.returncode}'}")
+
+
+def _end(process: subprocess.Popen) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+    _running.discard(process)
+
+
+@atexit.register
+def _end_all() -> None:
+    """No second Blender outlives this one."""
+    for process in list(_running):
+        _end(process)
 
 
 def _environment() -> dict[str, str]:

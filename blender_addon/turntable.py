@@ -125,6 +125,7 @@ def _copy(original: Any, box: Box, anchor: Any, collection: Any) -> None:
     for constraint in list(copy.constraints):
         copy.constraints.remove(constraint)
     collection.objects.link(copy)
+    copy.select_set(False)
     copy.recon.is_points = False  # so that the sections of the panel mean the original
     copy.hide_render = copy.hide_viewport = False
     copy.parent = holder

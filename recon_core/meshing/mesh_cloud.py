@@ -12,7 +12,7 @@ from ..errors import ConfigError, InputError
 from ..geometry.labels import transfer_labels
 from ..pointcloud import PointCloud
 from .density import SolidField, density_surface, solid_field
-from .poisson import depth_for, has_open3d, oriented_samples, poisson_surface, simplified
+from .poisson import MIN_DEPTH, depth_for, has_open3d, oriented_samples, poisson_surface, simplified
 from .samples import Samples, usable_samples
 from .surface import Surface, taubin_smoothed, with_faces
 
@@ -24,7 +24,7 @@ DEFAULT_SMOOTH = {"density": 8, "poisson": 2}
 # A piece of surface belongs to the object when this share of its vertices is within so many spacings of a point.
 _NEAR_STEPS, _NEAR_SHARE = 3.0, 0.5
 # A piece with less than this share of the largest one's area is dust.
-_DUST = 2e-3
+_DUST = 5e-3
 _COLOR_POINTS, _LABEL_POINTS = 4, 5
 
 
@@ -136,13 +136,15 @@ def _surface_of(
 
 
 def _closed_poisson(samples: Samples, points: np.ndarray, normals: np.ndarray, depth: int | None) -> Surface:
-    """The Poisson surface; where edges touch in one octree they do not in another, so two depths are tried."""
+    """The Poisson surface; where edges touch in one octree they do not in another, so three depths are tried."""
     usual = depth_for(points, samples.step)
-    surface = supported(poisson_surface(points, normals, samples.step, depth or usual), samples)
-    if depth is None and not surface.is_watertight():
-        other = supported(poisson_surface(points, normals, samples.step, usual + 1), samples)
-        return other if other.is_watertight() else surface
-    return surface
+    depths = (depth,) if depth is not None else (usual, usual + 1, max(usual - 1, MIN_DEPTH))
+    tried = []
+    for one in depths:
+        tried.append(supported(poisson_surface(points, normals, samples.step, one), samples))
+        if tried[-1].is_watertight():
+            return tried[-1]
+    return tried[0]
 
 
 def supported(surface: Surface, samples: Samples) -> Surface:
