@@ -304,6 +304,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "expand": lambda graph, node, x, *_, **__: graph("Expand", x, np.array(_shape(node), np.int64)),
     "select": lambda graph, node, x, dim, index: graph("Gather", x, np.array(index, np.int64), axis=dim),
     "slice": _slice, "slice_scatter": _slice_scatter, "flip": _flip, "index": _index, "index_put": _index_put,
+    "split_with_sizes": lambda graph, node, x, sizes, dim=0: graph.many("Split", len(sizes), x, list(sizes), axis=dim),
     "cat": lambda graph, node, parts, dim=0: graph("Concat", *parts, axis=dim),
     "index_select": lambda graph, node, x, dim, index: graph("Gather", x, index, axis=dim),
     "gather": lambda graph, node, x, dim, index, **_: graph("GatherElements", x, index, axis=dim),
