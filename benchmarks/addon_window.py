@@ -78,6 +78,16 @@ def area() -> Any:
     return next(one for one in screen.areas if one.type == "VIEW_3D")
 
 
+def show_our_tab() -> None:
+    """Open the sidebar with our sections in it: the other tabs go, for 3.4 cannot choose one from Python."""
+    for one in bpy.types.Panel.__subclasses__():
+        place = (getattr(one, "bl_space_type", ""), getattr(one, "bl_region_type", ""))
+        others = place == ("VIEW_3D", "UI") and not one.__module__.startswith("blender_addon")
+        if others and hasattr(bpy.types, one.__name__):
+            bpy.utils.unregister_class(one)
+    area().spaces.active.show_region_ui = True
+
+
 def clicked() -> None:
     """What the button does."""
     window = bpy.context.window_manager.windows[0]
@@ -119,7 +129,7 @@ def steps() -> Iterator[float]:
     watch_blender()
     bpy.ops.object.select_all(action="SELECT")
     bpy.ops.object.delete()
-    area().spaces.active.show_region_ui = True
+    show_our_tab()
     settings = bpy.context.scene.recon
     settings.image = bpy.data.images.load(IMAGE)
     settings.model_source, settings.model_path = "FILE", MODEL
