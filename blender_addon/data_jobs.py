@@ -22,6 +22,21 @@ RENDER, CHECK, TRAIN, EXPORT = "Render Training Set", "Check Training Set", "Tra
 TITLES = (RENDER, CHECK, TRAIN, EXPORT)
 SCRIPT = Path(__file__).with_name("export_glbs.py")
 _FLAGS = ("--background", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1")
+# The shipped recipe of each choice, and what is changed of it.
+RECIPES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "FULL": ("splat_full", ()),
+    "COLOR": (
+        "splat_full",
+        (
+            "model.heads=[xyz, opacity, color]",
+            (
+                "terms=[{kind: splat_mask, weight: 1.0, loss: bce, sigma_px: [3.0, 0.7], density: 1.5, over: mask}, "
+                "{kind: splat_color, weight: 5.0, views: 1}]"
+            ),
+        ),
+    ),
+    "SHAPE": ("splat", ()),
+}
 # How long a training may take to save when Blender ends.
 _SAVE_S = 10.0
 _MODEL_FORMAT = ".onnx"

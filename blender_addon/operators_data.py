@@ -16,19 +16,6 @@ from .data_jobs import Place, RenderSettings, Trained, TrainSettings
 from .jobs import Job, UserError
 from .operator_base import refuse, start_job
 
-# The shipped recipe of each choice, and what is changed of it.
-_RECIPES = {
-    "FULL": ("splat_full", ()),
-    "COLOR": (
-        "splat_full",
-        (
-            "model.heads=[xyz, opacity, color]",
-            "terms=[{kind: splat_mask, loss: bce, sigma_px: [3.0, 0.7]}, {kind: splat_color, weight: 5.0}]",
-        ),
-    ),
-    "SHAPE": ("splat", ()),
-}
-
 
 class DataOperator(bpy.types.Operator):
     """Operators that have the worker do something with the training set; one at a time."""
@@ -194,7 +181,7 @@ def folder_or_none(settings: Any) -> Path | None:
 
 def train_settings(place: Place, settings: Any, resume: bool) -> TrainSettings:
     """What to train, into which folder. Raises UserError."""
-    recipe, overrides = _RECIPES[settings.predicts]
+    recipe, overrides = data_jobs.RECIPES[settings.predicts]
     model = new_name(place.folder / "models", settings.category, ".onnx")
     if resume:
         return TrainSettings(recipe, overrides, settings.steps, last_run(settings), model, resume=True)

@@ -129,6 +129,21 @@ def test_a_model_that_cannot_be_exported_is_said_not_lost(place):
     assert (results[0].model, results[0].problem) == (None, "The package onnx is missing.")
 
 
+def test_recipes_of_the_panel_are_those_that_ship():
+    """Without parts everything else stays as in the recipe with them."""
+    from recon_core.methods.recipe import load_recipe
+
+    made = {
+        name: load_recipe(recipe, [*overrides, *data_jobs.schedule(300)])
+        for name, (recipe, overrides) in data_jobs.RECIPES.items()
+    }
+    full, color = made["FULL"], made["COLOR"]
+    assert color.terms == tuple(term for term in full.terms if term.kind != "splat_parts")
+    assert set(full.model.heads) - set(color.model.heads) == {"parts"}
+    assert "color" not in made["SHAPE"].model.heads
+    assert all(one.optim.steps == 300 and one.log.samples == 30 for one in made.values())
+
+
 def test_old_workers_are_told_apart(place):
     """One that does not know a job, which is not even asked."""
     where = place("raise SystemExit(json.dumps(hear()))", jobs=("reconstruct", "doctor"))

@@ -122,7 +122,7 @@ def open_scene():
 
 def tour():
     import blender_addon
-    from blender_addon import operators_data, panel_data, worker_jobs
+    from blender_addon import data_jobs, panel_data, worker_jobs
 
     for one in sections():
         one.bl_options = set(getattr(one, "bl_options", set())) - {"DEFAULT_CLOSED"}
@@ -151,7 +151,7 @@ def tour():
     yield 2.0
     photograph("4_checked")
     if int(STEPS) < 50:
-        operators_data._RECIPES["FULL"] = ("splat_full", (*SMALL, "optim.views=2", "data.mask_size=32"))
+        data_jobs.RECIPES["FULL"] = ("splat_full", (*SMALL, "optim.views=2", "data.mask_size=32"))
     only_panels("Status", "Data", "Training")
     _tick["step"] = "train"
     operate("data_train")

@@ -338,13 +338,13 @@ def test_the_whole_path(data, worker, tmp_path, monkeypatch):
     data.steps = 4
     small = ("model.points=120", "model.width=8", "model.features=32", "model.hidden=32", "optim.objects=2")
     recipe, overrides = "splat_full", (*small, "optim.views=2", "data.mask_size=32")
-    monkeypatch.setattr("blender_addon.operators_data._RECIPES", {"FULL": (recipe, overrides)})
+    monkeypatch.setattr("blender_addon.data_jobs.RECIPES", {"FULL": (recipe, overrides)})
     assert bpy.ops.recon.data_train() == {"FINISHED"}
     training = data_state.training_of(folder)
     assert training is not None
     assert training.ended == "Finished 4 steps"
     settings = bpy.context.scene.recon
-    assert (settings.engine, settings.model_source) == ("BUILT_IN", "FILE")
+    assert (settings.engine, settings.model_source) == ("BUILT_IN", "FILE"), session.message
     model = Path(settings.model_path)
     assert model.parent == folder / "models"
     assert json.loads(model.with_suffix(".json").read_text())["categories"] == ["stool"]
