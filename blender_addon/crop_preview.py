@@ -40,7 +40,7 @@ def show(crop: np.ndarray) -> None:
     shown = np.ones((size, size, 4), np.float32)
     shown[..., :3] = crop[..., :3] / 255 * alpha + board * (1 - alpha)
     preview.image_size = (size, size)
-    preview.image_pixels_float[:] = shown[::-1].ravel()
+    preview.image_pixels_float.foreach_set(shown[::-1].ravel())
 
 
 def shown() -> bool:
