@@ -25,6 +25,8 @@ from recon_core.pointcloud import PointCloud
 
 needs_open3d = pytest.mark.skipif(not poisson.has_open3d(), reason="open3d is not installed")
 METHODS = ["density", pytest.param("poisson", marks=needs_open3d)]
+# Poisson takes seconds: where density shows the same, only now and then.
+SLOW_POISSON = ["density", pytest.param("poisson", marks=[needs_open3d, pytest.mark.slow])]
 
 
 def on(mesh: trimesh.Trimesh, count: int, seed: int = 0) -> PointCloud:
@@ -93,7 +95,7 @@ def test_thin_legs_survive(method):
     assert np.quantile(off(on(table, 2000, seed=1).xyz, as_trimesh(result.surface)), 0.99) < 0.02
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SLOW_POISSON)
 def test_a_sheet_becomes_a_thin_solid(method):
     """A curved sheet has no inside; what comes of it is closed and about one spacing thick."""
     rng = np.random.default_rng(0)
@@ -106,7 +108,7 @@ def test_a_sheet_becomes_a_thin_solid(method):
     assert 0.5 * step < thickness < 3 * step
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SLOW_POISSON)
 def test_scale_and_place_do_not_matter(method):
     cloud = sphere(1500)
     moved = PointCloud(cloud.xyz.astype(float) * 40 + (7, -3, 200))
@@ -127,7 +129,7 @@ def test_uneven_sampling_and_noise():
     assert result.surface.volume() == pytest.approx(np.pi / 6, rel=0.04)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SLOW_POISSON)
 def test_strays_and_faint_points_are_left_out(method):
     cloud = sphere(1500)
     strays = np.array([[2.0, 0, 0], [0, 0, 3.0]])
@@ -176,6 +178,7 @@ def test_target_faces():
 
 
 @needs_open3d
+@pytest.mark.slow
 def test_trim_opens_what_no_point_supports():
     """A bowl: Poisson closes it with a lid, which trimming takes off."""
     cloud = sphere(1500)
