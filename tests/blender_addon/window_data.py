@@ -130,7 +130,8 @@ def tour():
     yield from open_scene()
     only_panels("Status", "Data", "Training Set", "Training")
     data = bpy.context.scene.recon_data
-    data.category, data.folder = "stool", str(OUT / "stools")
+    bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "scene.blend"))
+    data.category, data.folder = "stool", "//stools"
     data.views, data.size, data.samples, data.steps = (8 if int(STEPS) >= 50 else 3), 64, 4, int(STEPS)
     yield 1.0
     with contextlib.suppress(RuntimeError):
@@ -161,16 +162,16 @@ def tour():
     _tick["step"] = ""
     yield 1.0
     photograph("6_trained")
-    yield from use_it(data)
+    yield from use_it()
     assert panel_data.CLASSES
     only_panels(*(one.bl_label for one in sections()))
     blender_addon.unregister()
 
 
-def use_it(data):
+def use_it():
     """Reconstruct one of the renders with the new model."""
     only_panels("Status", "Image", "Reconstruct")
-    picture = sorted((Path(data.folder) / "dataset").glob("*/*/images/000.png"))[0]
+    picture = sorted((OUT / "stools" / "dataset").glob("*/*/images/000.png"))[0]
     bpy.context.scene.recon.image = bpy.data.images.load(str(picture))
     report["model"] = bpy.context.scene.recon.model_path
     for one in bpy.context.scene.objects:
