@@ -11,7 +11,7 @@ from bpy.utils import previews
 CURVE_PX = 256
 _BACK, _LINE, _GRID = (0.11, 0.11, 0.11, 1.0), (0.35, 0.65, 1.0, 1.0), (0.2, 0.2, 0.2, 1.0)
 # Icons that are kept: a long training makes a picture every few seconds.
-_KEPT = 8
+_KEPT = 64
 _collection: Any = None
 _curve: tuple[Any, ...] = ()
 
