@@ -106,7 +106,11 @@ class RECON_OT_data_picture(bpy.types.Operator):
 
     which: EnumProperty(
         name="Picture",
-        items=[("SHEET", "Contact Sheet", ""), ("SAMPLE", "Samples", "")],
+        description="Which of the training set's pictures is opened",
+        items=[
+            ("SHEET", "Contact Sheet", "Some of the rendered views"),
+            ("SAMPLE", "Samples", "What the model predicted last"),
+        ],
         options={"SKIP_SAVE"},
     )
 

@@ -78,13 +78,23 @@ def _is_visible(instance: bpy.types.DepsgraphObjectInstance) -> bool:
     thing = instance.object
     if thing.type not in GEOMETRY_TYPES or not instance.show_self:
         return False
+    if _is_made(thing) and instance.parent is not None and instance.matrix_world == instance.parent.matrix_world:
+        return False  # the curve itself is among the instances too
     original = instance.instance_object.original if instance.is_instance else thing.original
     return not (original.hide_render or original.hide_viewport) and KEPT_MARK not in original
 
 
+def _is_made(thing: bpy.types.Object) -> bool:
+    """Whether an evaluated object is the mesh that a curve's thickness or modifiers made, listed beside the curve."""
+    return thing.type != thing.original.type
+
+
 def _evaluated_mesh(thing: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bpy.types.Mesh | None:
     try:
-        mesh = bpy.data.meshes.new_from_object(thing, preserve_all_data_layers=True, depsgraph=depsgraph)
+        # Asked for all layers of a made mesh, Blender 3.4 crashes.
+        mesh = bpy.data.meshes.new_from_object(
+            thing, preserve_all_data_layers=not _is_made(thing), depsgraph=depsgraph
+        )
     except RuntimeError:
         return None  # an empty curve or text has no mesh
     if mesh is not None and len(mesh.polygons) == 0:

@@ -155,3 +155,24 @@ def test_arguments_after_the_dashes_only(
     run = render(odd_sources / "chair" / "plain.glb", "--size", "3", program=blender_command, as_json=False)
     assert run.status == 1
     assert "render_views: argument --size" in run.errors
+
+
+def test_curves_with_thickness_are_one_mesh(blender_command: list[str], tmp_path: Path) -> None:
+    """Both listings of such a curve counted would weigh it twice; all layers of the made one crash Blender 3.4."""
+    (tmp_path / "ring").mkdir()
+    program = (
+        "import bpy\n"
+        "bpy.ops.wm.read_factory_settings(use_empty=True)\n"
+        "bpy.ops.curve.primitive_bezier_circle_add(radius=1)\n"
+        "bpy.context.object.data.bevel_depth = 0.1\n"
+        "bpy.ops.mesh.primitive_cube_add(size=0.5)\n"
+        f"bpy.ops.wm.save_as_mainfile(filepath={str(tmp_path / 'ring' / 'ring.blend')!r})\n"
+    )
+    command = [*blender_command[: blender_command.index("--python")], "--python-expr", program]
+    subprocess.run(command, capture_output=True, timeout=120, check=True)
+    sources, options = str(tmp_path / "ring"), ["--views", "1", "--size", "32", "--samples", "1"]
+    run = render(Path(sources), "--output", tmp_path / "d", *options, program=blender_command)
+    assert run.status == 0, run.errors
+    xyz = read_ply(tmp_path / "d" / "ring" / "ring" / "points.ply").xyz
+    ring, cube = (2 * np.pi) * (2 * np.pi * 0.1), 6 * 0.5**2
+    assert (np.hypot(xyz[:, 0], xyz[:, 1]) > 0.25).mean() == pytest.approx(ring / (ring + cube), abs=0.02)

@@ -132,16 +132,16 @@ def test_a_million_points(tmp_path):
     from blender_addon.ply import write_ply
 
     write_ply(tmp_path / "big.ply", cloud(1_000_000))
-    start = time.perf_counter()
+    start = time.process_time()
     bpy.ops.recon.import_ply(filepath=str(tmp_path / "big.ply"))
-    imported = time.perf_counter() - start
+    imported = time.process_time() - start
     points = bpy.context.active_object
-    start = time.perf_counter()
+    start = time.process_time()
     points.recon.color_by = "PART"
-    print(f"1M: imported in {imported:.2f} s, recolored in {time.perf_counter() - start:.2f} s")
+    print(f"1M: imported in {imported:.2f} s, recolored in {time.process_time() - start:.2f} s")
     assert len(points.data.vertices) == 1_000_000
     assert points.recon.shape == "POINT"
-    assert imported < 10  # 1.5 s alone; the machine may be busy
+    assert imported < 3  # of the processor: other work on the machine does not count
 
 
 def test_register_and_unregister_leave_nothing(addon):
