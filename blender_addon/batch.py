@@ -65,32 +65,36 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces]
 
 
+# What makes pixels (H,W,4) uint8 of what the main thread has read; it touches no bpy, so that threads may call it.
+Convert = Callable[[], np.ndarray]
+
+
 class Feed:
-    """Hands pixels from the main thread to the work, one image at a time."""
+    """Hands images from the main thread to the work, one at a time; converting them is left to the work."""
 
     def __init__(self) -> None:
-        self._images: queue.Queue[np.ndarray | UserError] = queue.Queue(maxsize=1)
+        self._images: queue.Queue[Convert | UserError] = queue.Queue(maxsize=1)
 
     @property
     def full(self) -> bool:
         """Whether the next image has not been taken yet."""
         return self._images.full()
 
-    def put(self, pixels: np.ndarray | UserError) -> None:
+    def put(self, image: Convert | UserError) -> None:
         """Hand over the next image, or why it cannot be read. Main thread, only when not full."""
-        self._images.put_nowait(pixels)
+        self._images.put_nowait(image)
 
     def take(self, job: Job) -> np.ndarray:
         """Wait for the next image. Raises Cancelled, and UserError when it could not be read."""
         while True:
             job.check()
             try:
-                pixels = self._images.get(timeout=0.1)
+                image = self._images.get(timeout=0.1)
             except queue.Empty:
                 continue
-            if isinstance(pixels, UserError):
-                raise pixels
-            return pixels
+            if isinstance(image, UserError):
+                raise image
+            return image()
 
 
 class Share:

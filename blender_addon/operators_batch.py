@@ -142,12 +142,12 @@ def unregister() -> None:
     _feeder = None
 
 
-def read_pixels(path: Path) -> np.ndarray | UserError:
-    """Pixels of an image file, or why there are none. Leaves no datablock: a cancelled folder must not."""
+def read_pixels(path: Path) -> batch.Convert | UserError:
+    """What gives an image file's pixels, or why there are none. Leaves no datablock: a cancelled folder must not."""
     image = None
     try:
         image = bpy.data.images.load(str(path), check_existing=False)
-        return images.rgba_of(image)
+        return images.read(image).rgba
     except UserError as error:
         return error
     except (RuntimeError, MemoryError) as error:
