@@ -94,8 +94,8 @@ def density_surface(field: SolidField) -> Surface:
 
 def signed_distance(solid: np.ndarray) -> np.ndarray:
     """Distance (X,Y,Z) float32, in cells, to the border between solid and empty cells; positive in the solid."""
-    inside = ndimage.distance_transform_edt(solid).astype(np.float32)
-    outside = ndimage.distance_transform_edt(~solid).astype(np.float32)
+    inside = np.asarray(ndimage.distance_transform_edt(solid), np.float32)
+    outside = np.asarray(ndimage.distance_transform_edt(~solid), np.float32)
     return np.where(solid, inside - 0.5, 0.5 - outside)
 
 
@@ -147,7 +147,8 @@ def _solid(surface: np.ndarray, cell: float, sigma: float) -> np.ndarray:
 
 def _enclosed(solid: np.ndarray) -> np.ndarray:
     """Empty cells (X,Y,Z) bool from which no path through empty cells leads out of the grid."""
-    pieces, _ = ndimage.label(~solid)
+    pieces = np.empty(solid.shape, np.int32)
+    ndimage.label(~solid, output=pieces)
     return ~solid & (pieces != pieces[0, 0, 0])
 
 

@@ -5,6 +5,7 @@ A tour is a generator that yields how many seconds Blender may draw before the n
 "--": SITE_PACKAGES OUTPUT and what the tour itself needs, which is in ARGUMENTS. The report goes to OUTPUT/report.json.
 """
 
+import importlib
 import json
 import subprocess
 import sys
@@ -24,6 +25,21 @@ OUT = Path(OUTPUT)
 report: dict[str, Any] = {"stalls_ms": {}, "error": ""}
 tick = {"last": time.perf_counter(), "step": ""}
 _drawn: list[bool] = []
+
+
+def take_installed() -> bool:
+    """Have the name blender_addon mean the extension that is installed and enabled; False where there is none.
+
+    Without --factory-startup a tour then goes through what a user has, wheels and all. It is left unregistered.
+    """
+    keys = bpy.context.preferences.addons.keys()
+    package = next((key for key in keys if key.startswith("bl_ext.") and key.endswith(".recon")), "")
+    if not package:
+        return False
+    importlib.import_module(package).unregister()
+    for name in [one for one in sys.modules if one == package or one.startswith(f"{package}.")]:
+        sys.modules["blender_addon" + name.removeprefix(package)] = sys.modules[name]
+    return True
 
 
 def window():

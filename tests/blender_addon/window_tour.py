@@ -3,6 +3,7 @@
 
 blender --factory-startup --enable-event-simulate --python window_tour.py -- SITE_PACKAGES OUTPUT MODEL IMAGE CLOUD
 
+MODEL may be "bundled". An extension that is installed is what the tour goes through, if --factory-startup is left out.
 Writes OUTPUT/<step>.png and, at the end, OUTPUT/report.json with the longest stall of the interface.
 """
 
@@ -23,6 +24,7 @@ from window_driver import (
     report,
     run,
     sections,
+    take_installed,
     tick,
     unfold,
     wait_for_jobs,
@@ -34,6 +36,7 @@ MODEL, IMAGE, CLOUD = ARGUMENTS[:3]
 
 
 def tour():
+    report["installed"] = take_installed()
     import blender_addon
 
     watch_drawing()
@@ -46,7 +49,8 @@ def tour():
     photograph("1_empty")
     settings = bpy.context.scene.recon
     settings.image = bpy.data.images.load(IMAGE)
-    settings.model_source, settings.model_path = "FILE", MODEL
+    if MODEL != "bundled":
+        settings.model_source, settings.model_path = "FILE", MODEL
     with context():
         bpy.ops.recon.show_crop()
     yield 1.5
