@@ -5,6 +5,7 @@ A tour is a generator that yields how many seconds Blender may draw before the n
 "--": SITE_PACKAGES OUTPUT and what the tour itself needs, which is in ARGUMENTS. The report goes to OUTPUT/report.json.
 """
 
+import contextlib
 import importlib
 import json
 import subprocess
@@ -82,7 +83,12 @@ def open_sidebar():
     yield 1.0
     side = region("UI")
     if hasattr(side, "active_panel_category"):
-        side.active_panel_category = "Recon"
+        for _ in range(20):  # no tab can be chosen before all are drawn, which takes a busy machine a while
+            with contextlib.suppress(TypeError):
+                side.active_panel_category = "Recon"
+            yield 0.5
+            if _drawn:
+                break
     else:
         # The tabs of 3.4 cannot be chosen from Python. Without an object, Recon is the third, after Tool and View.
         for _ in range(2):  # the first click may only close the splash screen
