@@ -55,7 +55,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line's options."""
     parser = argparse.ArgumentParser(description="Build the Blender extension.")
     parser.add_argument("--platform", action="append", choices=list(PLATFORMS), help="default: linux-x64")
-    parser.add_argument("--python", default="3.11", help="Python of the Blender: 3.11 for Blender 4.2 to 5.0")
+    parser.add_argument(
+        "--python",
+        default="3.11",
+        help="Python of the Blender: 3.11 for Blender 4.2 to 5.0, 3.13 from 5.1 on; Linux distributions differ",
+    )
     parser.add_argument(
         "--model", type=Path, help="default model MODEL.onnx; its card MODEL.json stands beside it"
     )

@@ -42,6 +42,29 @@ def test_zip_is_valid_and_holds_what_runs(tmp_path):
         assert archive.read("models/default.json") == (tmp_path / "m.json").read_bytes()
 
 
+def test_zip_brings_the_wheel_of_the_python_asked_for(tmp_path, monkeypatch):
+    run = build_extension.subprocess.run
+
+    def fake(
+        command, **options
+    ):  # pip names wheels so; Blender's own tool, which reads the names, is the real one
+        if "download" not in command:
+            return run(command, **options)
+        python, folder = (command[command.index(name) + 1] for name in ("--python-version", "--dest"))
+        tag = "cp" + python.replace(".", "")
+        (Path(folder) / f"onnxruntime-1.31.1-{tag}-{tag}-manylinux_2_28_x86_64.whl").write_bytes(b"wheel")
+        return run([sys.executable, "-c", ""], **options)
+
+    monkeypatch.setattr(build_extension.subprocess, "run", fake)
+    assert build_extension.main(["--python", "3.13", "--output", str(tmp_path)]) == 0
+    (path,) = tmp_path.iterdir()
+    assert path.name.endswith("-linux-x64-py313.zip")
+    wheel = "wheels/onnxruntime-1.31.1-cp313-cp313-manylinux_2_28_x86_64.whl"
+    with zipfile.ZipFile(path) as archive:
+        assert wheel in archive.namelist()
+        assert f'wheels = ["./{wheel}"]'.encode() in archive.read("blender_manifest.toml")
+
+
 def test_legacy_zip_is_an_old_style_addon(tmp_path):
     assert build_extension.main(["--no-wheels", "--legacy", "--output", str(tmp_path)]) == 0
     (path,) = tmp_path.iterdir()
