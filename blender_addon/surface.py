@@ -28,6 +28,7 @@ def make_surface(points: Any, radius: float, voxel: float, smooth: int) -> Any:
     for collection in points.users_collection:
         collection.objects.link(made)
     add_vertex_groups(made, points)
+    bare.materials.clear()  # newer versions leave an empty slot, in which the faces would stay white
     bare.materials.append(display.display_material())
     return made
 

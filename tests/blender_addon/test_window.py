@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).resolve().parent
-STEPS = ("1_empty", "2_image", "3_reconstructed", "4_align", "5_parts", "6_compare", "7_error")
+STEPS = ("1_empty", "2_image", "3_reconstructed", "4_align", "5_parts", "6_compare", "6_mesh", "7_error")
 
 
 @pytest.fixture
@@ -70,5 +70,6 @@ def test_tour(screen: str, tmp_path: Path):
     assert report["tab_opened"]
     assert report["after_undo"] == []
     assert report["after_redo"] == ["photo points"]
+    assert report["surface_faces"] > 100
     for step in STEPS:
         assert (out / f"{step}.png").stat().st_size > 20_000, step

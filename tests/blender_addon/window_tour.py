@@ -4,7 +4,8 @@
 blender --factory-startup --enable-event-simulate --python window_tour.py -- SITE_PACKAGES OUTPUT MODEL IMAGE CLOUD
 
 MODEL may be "bundled". An extension that is installed is what the tour goes through, if --factory-startup is left out.
-Writes OUTPUT/<step>.png and, at the end, OUTPUT/report.json with the longest stall of the interface.
+Writes OUTPUT/<step>.png and, at the end, OUTPUT/report.json with the longest stall of the interface and, as "view", the
+box (left, top, right, bottom) of the viewport in the pictures.
 """
 
 import contextlib
@@ -30,9 +31,18 @@ from window_driver import (
     wait_for_jobs,
     watch_drawing,
     widen_sidebar,
+    window,
 )
 
 MODEL, IMAGE, CLOUD = ARGUMENTS[:3]
+
+
+def tidy() -> None:
+    """Leave out what hides the points: outlines of what is selected, and the buttons over the view."""
+    space = area().spaces.active
+    space.overlay.show_outline_selected = space.show_gizmo_navigate = False
+    left, top = area().x, window().height - area().y - area().height
+    report["view"] = [left, top, left + area().width, top + area().height]
 
 
 def tour():
@@ -46,6 +56,7 @@ def tour():
     bpy.ops.object.delete()
     yield from open_sidebar()
     yield from widen_sidebar()
+    tidy()
     photograph("1_empty")
     settings = bpy.context.scene.recon
     settings.image = bpy.data.images.load(IMAGE)
@@ -91,6 +102,7 @@ def tour():
         reference = bpy.context.view_layer.objects.active
         points.hide_set(True)
         area().spaces.active.region_3d.view_perspective = "PERSP"
+        area().spaces.active.overlay.show_extras = False  # the camera's frame
         bpy.ops.view3d.view_selected()
     reference.recon.color_by = "PART"
     yield 2.0
@@ -113,6 +125,19 @@ def tour():
         bpy.ops.view3d.view_selected()
     yield 2.0
     photograph("6_compare")
+    tick["step"] = "make_surface"
+    with context():
+        bpy.ops.recon.make_surface()
+    surface = next(one for one in bpy.data.objects if one.name.endswith(" surface"))
+    report["surface_faces"] = len(surface.data.polygons)
+    surface.location.x += 0.7
+    yield 1.0
+    tick["step"] = ""
+    with context():
+        surface.select_set(True)
+        bpy.ops.view3d.view_selected()
+    yield 1.0
+    photograph("6_mesh")
     settings.image = None
     only_panels("Status", "Reconstruct")
     with context(), contextlib.suppress(RuntimeError):
@@ -120,7 +145,8 @@ def tour():
     yield 1.0
     photograph("7_error")
     only_panels(*(one.bl_label for one in sections()))
-    blender_addon.unregister()
+    if not report["installed"]:  # Blender does it when it quits
+        blender_addon.unregister()
 
 
 run(tour())

@@ -193,6 +193,7 @@ def test_surface_has_colors_and_parts():
     top = points_object.get_attribute(made.data, "label") == 1
     assert (xyz[top, 2] > -0.1).all()
     assert {group.name for group in made.vertex_groups} == {"top", "base"}
+    assert {made.material_slots[face.material_index].name for face in made.data.polygons} == {"Recon Points"}
     assert tuple(made.matrix_world.translation) == (1, 0, 0)
     with pytest.raises(RuntimeError, match="too small"):
         bpy.ops.recon.make_surface(radius=0.001)
