@@ -9,6 +9,9 @@ from bl_ui.utils import PresetPanel
 
 from . import points_object
 
+# Full paths: the short names of `preset_defines` are not found by a Blender that runs in Python 3.13, as Debian's 4.3.
+_POINTS, _SETTINGS = "bpy.context.active_object.recon", "bpy.context.scene.recon"
+
 
 class RECON_PT_display_presets(PresetPanel, bpy.types.Panel):
     """Presets of the section Result"""
@@ -26,8 +29,7 @@ class RECON_OT_display_preset_add(AddPresetBase, bpy.types.Operator):
     bl_label = "Add Display Preset"
     preset_menu = "RECON_PT_display_presets"
     preset_subdir = "recon/display"
-    preset_defines = ["points = bpy.context.active_object.recon"]
-    preset_values = ["points.shape", "points.size", "points.color_by", "points.heat_limit"]
+    preset_values = [f"{_POINTS}.shape", f"{_POINTS}.size", f"{_POINTS}.color_by", f"{_POINTS}.heat_limit"]
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -50,8 +52,12 @@ class RECON_OT_align_preset_add(AddPresetBase, bpy.types.Operator):
     bl_label = "Add Alignment Preset"
     preset_menu = "RECON_PT_align_presets"
     preset_subdir = "recon/align"
-    preset_defines = ["settings = bpy.context.scene.recon"]
-    preset_values = ["settings.use_scale", "settings.use_turns", "settings.use_upright", "settings.use_parts"]
+    preset_values = [
+        f"{_SETTINGS}.use_scale",
+        f"{_SETTINGS}.use_turns",
+        f"{_SETTINGS}.use_upright",
+        f"{_SETTINGS}.use_parts",
+    ]
 
 
 def draw_header(presets: Any, layout: Any, context: Any) -> None:

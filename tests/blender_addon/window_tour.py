@@ -74,6 +74,7 @@ def tour():
     tick["step"] = ""
     with context():
         bpy.ops.view3d.view_selected()
+    only_panels("Image", "Reconstruct", "Model Card", "Folder of Images", "Result")
     yield 2.0
     photograph("3_reconstructed")
     with context():
