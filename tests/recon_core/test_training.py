@@ -53,11 +53,12 @@ def lines(run: Path) -> list[dict]:
 
 
 def test_known_pose_learns_and_leaves_a_whole_run_folder(dataset, tmp_path):
-    """The loss falls by half, the masks fit, and every file of the run folder is there."""
+    """The loss falls by two fifths, the masks fit, and every file of the run folder is there."""
     finished = start_training(request(dataset, tmp_path / "run", "optim.steps=120", "log.samples=60"))
     train = [line["loss"] for line in lines(finished.run) if line["kind"] == "train"]
     val = [line["mask_iou"] for line in lines(finished.run) if line["kind"] == "val"]
-    assert train[-1] < 0.5 * train[0]
+    # Not to nothing: points that share a silhouette of density 1.5 evenly cover each of its pixels by 0.78.
+    assert train[-1] < 0.6 * train[0]
     assert val[-1] > 0.45
     for name in ("config.yaml", "env.json", "samples/step-0000060.png", "samples/step-0000120.png"):
         assert (finished.run / name).is_file()
