@@ -53,19 +53,19 @@ def lines(run: Path) -> list[dict]:
 
 
 def test_known_pose_learns_and_leaves_a_whole_run_folder(dataset, tmp_path):
-    """The loss falls by two fifths, the masks fit, and every file of the run folder is there."""
-    finished = start_training(request(dataset, tmp_path / "run", "optim.steps=120", "log.samples=60"))
+    """The loss falls by half, the masks fit, and every file of the run folder is there."""
+    finished = start_training(request(dataset, tmp_path / "run", "optim.steps=240", "log.samples=120"))
     train = [line["loss"] for line in lines(finished.run) if line["kind"] == "train"]
     val = [line["mask_iou"] for line in lines(finished.run) if line["kind"] == "val"]
-    # Not to nothing: points that share a silhouette of density 1.5 evenly cover each of its pixels by 0.78.
-    assert train[-1] < 0.6 * train[0]
-    assert val[-1] > 0.45
-    for name in ("config.yaml", "env.json", "samples/step-0000060.png", "samples/step-0000120.png"):
+    assert train[-1] < 0.5 * train[0]
+    # Points that share a silhouette of density 1.5 evenly cover its pixels by 0.78: few points leave holes.
+    assert val[-1] > 0.4
+    for name in ("config.yaml", "env.json", "samples/step-0000120.png", "samples/step-0000240.png"):
         assert (finished.run / name).is_file()
     assert list((finished.run / "tb").glob("events*"))
     card = json.loads((latest_checkpoint(finished.run) / "card.json").read_text())
     assert card["parts"] == ["back", "seat", "leg", "arm"]
-    assert card["steps"] == 120
+    assert card["steps"] == 240
     crops = torch.randint(0, 255, (3, 64, 64, 4), dtype=torch.uint8).numpy()
     prediction = load_run(finished.run, "cpu").predict(crops)
     assert prediction.points.xyz.shape == (3, 200, 3)
