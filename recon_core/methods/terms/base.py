@@ -12,6 +12,7 @@ from ...cameras import Cameras
 from ..config import Config
 
 Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
 
 
 @dataclass

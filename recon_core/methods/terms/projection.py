@@ -12,9 +12,8 @@ from ...losses.match2d import Sampler, mask_samples, match2d
 from ...losses.projection import PRESETS, DrwrSettings, StopGrad, drwr_pair, drwr_unary
 from ...pointcloud import Points
 from ..config import linear
-from .base import Positive, TermConfig, Views
+from .base import NonNegative, Positive, TermConfig, Views
 
-NonNegative = Annotated[float, Field(ge=0)]
 Threshold = Annotated[float, Field(gt=0, le=1)]
 
 

@@ -51,8 +51,9 @@ class _SplatTerm(TermConfig):
 
     def density_in(self, views: Views) -> torch.Tensor:
         """Optical depth (B,) of the frame."""
-        share = views.masks.mean((1, 2, 3)).clamp(min=_LEAST_SHARE)
-        return torch.full_like(share, self.density) if self.over == "frame" else self.density * share
+        if self.over == "frame":
+            return views.masks.new_full((len(views.masks),), self.density)
+        return self.density * views.masks.mean((1, 2, 3)).clamp(min=_LEAST_SHARE)
 
     def sigma_at(self, progress: float, width: int) -> float:
         """Sigma in pixels of an image of this width."""

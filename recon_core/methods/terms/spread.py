@@ -10,9 +10,7 @@ from ...errors import ConfigError
 from ...losses.spread import repulsion_energy
 from ...pointcloud import Points
 from ..config import linear
-from .base import Positive, Scene, TermConfig, Views
-
-NonNegative = Annotated[float, Field(ge=0)]
+from .base import NonNegative, Positive, Scene, TermConfig, Views
 
 
 class Spread(TermConfig):
