@@ -1,42 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Surfaces from points: closed forms, closedness, thin parts, labels and colours, files, and the command line."""
 
-import json
 import time
 
 import numpy as np
 import pytest
 import trimesh
+from meshing_clouds import on, sphere
 from scipy.spatial import cKDTree
-from typer.testing import CliRunner
 
-from recon_core.cli import app
 from recon_core.errors import ConfigError, InputError, MissingDependency
 from recon_core.io.glb import read_glb
-from recon_core.io.ply import read_ply, write_ply
+from recon_core.io.ply import read_ply
 from recon_core.meshing import poisson
 from recon_core.meshing.density import signed_distance
 from recon_core.meshing.files import write_surface
 from recon_core.meshing.mesh_cloud import MeshOptions, mesh_cloud
 from recon_core.meshing.samples import spacing_of, usable_samples
 from recon_core.meshing.surface import Surface, taubin_smoothed
-from recon_core.meshing.verb import plan
 from recon_core.pointcloud import PointCloud
 
 needs_open3d = pytest.mark.skipif(not poisson.has_open3d(), reason="open3d is not installed")
 METHODS = ["density", pytest.param("poisson", marks=needs_open3d)]
 # Poisson takes seconds: where density shows the same, only now and then.
 SLOW_POISSON = ["density", pytest.param("poisson", marks=[needs_open3d, pytest.mark.slow])]
-
-
-def on(mesh: trimesh.Trimesh, count: int, seed: int = 0) -> PointCloud:
-    """Points spread by chance over a mesh."""
-    return PointCloud(trimesh.sample.sample_surface(mesh, count, seed=seed)[0])
-
-
-def sphere(count: int, radius: float = 0.5, seed: int = 0) -> PointCloud:
-    xyz = np.random.default_rng(seed).normal(size=(count, 3))
-    return PointCloud(radius * xyz / np.linalg.norm(xyz, axis=1, keepdims=True))
 
 
 def as_trimesh(surface: Surface) -> trimesh.Trimesh:
@@ -331,59 +318,6 @@ def test_files_that_cannot_be_written(tmp_path):
 
 
 # The command line.
-
-
-def recon(*words: object):
-    return CliRunner().invoke(app, ["mesh", *map(str, words)])
-
-
-def test_one_cloud(tmp_path):
-    cloud = sphere(600)
-    cloud.labels = np.where(cloud.xyz[:, 0] > 0, 1, 2).astype(np.uint8)
-    write_ply(tmp_path / "a.ply", cloud)
-    (tmp_path / "a.json").write_text(json.dumps({"parts": {"back": 1, "seat": 2}}))
-    done = recon(tmp_path / "a.ply", "--out", tmp_path / "a.glb", "--method", "density", "--json")
-    assert done.exit_code == 0, done.output
-    (record,) = json.loads(done.stdout)
-    assert (record["method"], record["watertight"], record["points"]) == ("density", True, 600)
-    names = {one.visual.material.name for one in trimesh.load(tmp_path / "a.glb").geometry.values()}
-    assert names == {"back", "seat"}
-    renamed = ("--parts", "lid,pot", "--method", "density", "--quiet")
-    done = recon(tmp_path / "a.ply", "--out", tmp_path / "b.glb", *renamed)
-    assert "faces by density, watertight" in done.stdout
-    names = {one.visual.material.name for one in trimesh.load(tmp_path / "b.glb").geometry.values()}
-    assert names == {"lid", "pot"}
-
-
-def test_a_folder_with_a_bad_cloud(tmp_path):
-    write_ply(tmp_path / "in" / "x" / "a.ply", sphere(300))
-    write_ply(tmp_path / "in" / "flat.ply", PointCloud(np.random.default_rng(0).random((99, 3)) * [1, 1, 0]))
-    out = tmp_path / "out"
-    dry = recon(tmp_path / "in", "--out", out, "--dry-run")
-    assert dry.exit_code == 0
-    assert "2 clouds" in dry.stdout
-    assert not out.exists()
-    done = recon(tmp_path / "in", "--out", out, "--method", "density", "--quiet")
-    assert done.exit_code == 3
-    assert "in a plane" in done.output
-    assert [path.relative_to(out).as_posix() for path in out.rglob("*.glb")] == ["x/a.glb"]
-
-
-@pytest.mark.parametrize(
-    ("cloud", "out", "message"),
-    [
-        ("none.ply", "a.glb", "does not exist"),
-        ("a.ply", "a.stl", "ends in"),
-        ("a.ply", "a.ply", "cloud itself"),
-        (".", "a.glb", "names a folder"),
-        ("empty", "out", "holds no .ply"),
-    ],
-)
-def test_bad_paths(tmp_path, cloud, out, message):
-    write_ply(tmp_path / "a.ply", sphere(60))
-    (tmp_path / "empty").mkdir()
-    with pytest.raises((InputError, ConfigError), match=message):
-        plan(tmp_path / cloud, tmp_path / out)
 
 
 @pytest.mark.slow
