@@ -121,6 +121,10 @@ def evaluate(
             "--protocol", help="Score by a protocol too: native, dpc, drwr, dibr, ssl, differ, capnet."
         ),
     ] = None,
+    baselines: Annotated[
+        Path | None,
+        typer.Option("--baselines", help="Dataset whose training split the baselines use. [default: DATA]"),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write. [default: RUN/evaluation/SPLIT]")
     ] = None,
@@ -139,6 +143,7 @@ def evaluate(
         views=views,
         points=points,
         protocols=protocol or (),
+        baselines=baselines,
         device=device,
         report=report,
         out=out,

@@ -27,6 +27,7 @@ from ..threads import single_threaded
 from .align import alignment_split, protocol_turns, table_alignment
 from .baselines import Retrieved, mean_shape, retrieve, thinned
 from .canonical import Alignment
+from .categories import by_category, category_of
 from .predictor import Predictor
 from .protocol_board import ProtocolBoard
 from .protocols import Protocol, find_protocols
@@ -68,8 +69,9 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _Baselines:
-    """The training split as the baselines see it."""
+    """The training split of a dataset as the baselines see it."""
 
+    dataset: Dataset
     mean: PointCloud
     views: ViewSet
     nearest: Retrieved  # per test object and view, flattened
@@ -98,6 +100,7 @@ def evaluate_run(
     views: int | None = None,
     points: int | None = None,
     protocols: Sequence[str] = (),
+    baselines: str | Path | None = None,
     device: str = "auto",
     report: bool = True,
     out: str | Path | None = None,
@@ -107,7 +110,8 @@ def evaluate_run(
 
     The frame of a model that learnt its poses is kept beside it (canonical.json), for `recon reconstruct`.
     views: only the first so many views of each object as inputs. points: true points per object (4,096).
-    protocols: names of evaluation/protocols.py to score by besides. out: by default <run>/evaluation/<split>.
+    protocols: names of evaluation/protocols.py to score by besides. baselines: the dataset whose training split the
+    baselines are made from (by default `data`). out: by default <run>/evaluation/<split>.
     Raises ReconErrors for runs and data that cannot be used.
     """
     find_protocols(protocols)  # a misspelt name is refused before anything is loaded
@@ -115,7 +119,14 @@ def evaluate_run(
 
     loaded = load_run(run_dir, device)
     evaluation = evaluate_predictor(
-        loaded, data, split, views=views, points=points, protocols=protocols, progress=progress
+        loaded,
+        data,
+        split,
+        views=views,
+        points=points,
+        protocols=protocols,
+        baselines=baselines,
+        progress=progress,
     )
     evaluation.result["run"] = str(run_dir)
     if evaluation.result["alignment"]:
@@ -145,36 +156,32 @@ def evaluate_predictor(
     views: int | None = None,
     points: int | None = None,
     protocols: Sequence[str] = (),
+    baselines: str | Path | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Judge a predictor and the baselines on every object of a split, from each of its (first `views`) views."""
     wanted = find_protocols(protocols)
     with single_threaded():
-        return _evaluate(predictor, data, split, views, points, wanted, progress)
+        setup = _prepare(predictor, Dataset.open(data), split, views, points, wanted, baselines, progress)
+        return _evaluate(setup, split, progress)
 
 
-def _evaluate(
-    predictor: Predictor,
-    data: str | Path,
-    split: str,
-    views: int | None,
-    points: int | None,
-    protocols: Sequence[Protocol],
-    progress: bool,
-) -> Evaluation:
+def _evaluate(setup: _Setup, split: str, progress: bool) -> Evaluation:
     start = time.perf_counter()
-    setup = _prepare(predictor, Dataset.open(data), split, views, points, protocols, progress)
+    groups = {category_of(name): {method: Scores() for method in METHODS} for name in setup.test.names}
     overall = {method: Scores() for method in METHODS}
     rows, exhibits, truths = [], [], []
     total = len(setup.test)
     stride = -(-total // MAX_EXHIBITS)
     for index in tqdm(range(total), desc=f"evaluating {split}", unit="object", disable=not progress):
-        row, exhibit = _evaluate_object(setup, index, overall)
+        group = groups[category_of(setup.test.names[index])]
+        row, exhibit = _evaluate_object(setup, index, (overall, group))
         rows.append(row)
         truths.append((len(exhibit.truth.cloud), len(exhibit.truth.floor)))
         if index % stride == 0:
             exhibits.append(exhibit)
     result = _result(setup, split, overall, rows, np.max(truths, axis=0))
+    result["categories"] = by_category(groups)
     result["seconds"] = round(time.perf_counter() - start, 2)
     return Evaluation(result, sorted(exhibits, key=lambda one: one.values["chamfer_sum"] or 0.0))
 
@@ -186,6 +193,7 @@ def _prepare(
     views: int | None,
     points: int | None,
     protocols: Sequence[Protocol],
+    baselines: str | Path | None,
     progress: bool,
 ) -> _Setup:
     """Load the split, align the model's frame where it has its own, make the baselines."""
@@ -197,19 +205,22 @@ def _prepare(
     parts = dataset.meta.parts
     boards = {one.name: ProtocolBoard(one, parts, turns.get(one.name), learnt) for one in protocols}
     count = predictor.predict(np.array(test.inputs[0, :1])).points.xyz.shape[1]
-    baselines = _baselines(predictor, dataset, test, inputs, count, progress)
+    training = dataset if baselines is None else Dataset.open(baselines)
+    known = _baselines(predictor, training, test, inputs, count, progress)
     true_points = points or DEFAULT_TRUE_POINTS
-    return _Setup(predictor, dataset, test, inputs, count, true_points, alignment, baselines, boards)
+    return _Setup(predictor, dataset, test, inputs, count, true_points, alignment, known, boards)
 
 
-def _evaluate_object(setup: _Setup, index: int, overall: dict[str, Scores]) -> tuple[dict[str, Any], Exhibit]:
-    """Count one object for every method; its row, and what the report may show of it."""
+def _evaluate_object(
+    setup: _Setup, index: int, totals: Sequence[dict[str, Scores]]
+) -> tuple[dict[str, Any], Exhibit]:
+    """Count one object for every method in all totals; its row, and what the report may show of it."""
     truth = load_truth(setup.dataset, setup.test, index, setup.count, setup.true_points)
     local = {method: Scores() for method in METHODS}
     shown: Judged | None = None
     for method, view, judged, rotation in _judgements(setup, truth, index):
         unseen = unseen_views(view, setup.test.views)
-        for scores in (overall[method], local[method]):
+        for scores in (*(total[method] for total in totals), local[method]):
             scores.add(judged, truth, view, unseen, rotation)
         for board in setup.boards.values():
             board.add(method, truth, view, judged.cloud, rotation)
@@ -236,6 +247,7 @@ def _result(
         "generator": f"recon {__version__}",
         "run": None,
         "data": str(setup.dataset.root),
+        "baselines": str(setup.baselines.dataset.root),
         "split": split,
         "objects": len(setup.test),
         "views_per_object": setup.inputs,
@@ -287,13 +299,14 @@ def _predict(
 def _baselines(
     predictor: Predictor, dataset: Dataset, test: ViewSet, inputs: int, count: int, progress: bool
 ) -> _Baselines:
+    """Both baselines from the training split of `dataset`, for the first `inputs` views of each test object."""
     if not dataset.objects("train"):
         raise DatasetError(f"{dataset.root}: the train split is empty; the baselines are made from it.")
     train = load_split(dataset, "train", predictor, progress)
     mean = mean_shape(dataset.points, train.names, count, np.random.default_rng(0))
     size = (train.input_size, train.input_size, 4)
     queries = np.asarray(test.inputs[:, :inputs]).reshape(-1, *size)
-    return _Baselines(mean, train, retrieve(queries, train.inputs.reshape(-1, *size)))
+    return _Baselines(dataset, mean, train, retrieve(queries, train.inputs.reshape(-1, *size)))
 
 
 def _judgements(
@@ -314,7 +327,7 @@ def _judgements(
         owner, rotation = _retrieved(setup, index * inputs + view)
         if owner not in known:
             name = setup.baselines.views.names[owner]
-            cloud = thinned(setup.dataset.points(name), setup.count, np.random.default_rng(owner))
+            cloud = thinned(setup.baselines.dataset.points(name), setup.count, np.random.default_rng(owner))
             known[owner] = judge(cloud, truth, list(range(total)))
         yield "retrieval", view, known[owner], rotation
 

@@ -16,12 +16,25 @@ def as_table(result: dict[str, Any]) -> str:
     infos = [MetricInfo(**one) for one in result["metrics"]]
     entries = [(info.title, info.key, info.lower_is_better, info.digits) for info in infos]
     sections = [_section("", entries, result["methods"])]
+    if result.get("categories"):
+        sections.append(_by_category(result["categories"]))
     for name, one in result.get("protocols", {}).items():
         entries = [
             (info["name"], info["name"], info["lower_is_better"], info["digits"]) for info in one["metrics"]
         ]
         sections.append(_section(f"protocol {name}: {one['title']}", entries, one["methods"]))
     return "\n".join(["\n\n".join(sections), "", *result["notes"]])
+
+
+def _by_category(categories: dict[str, dict[str, dict[str, float | None]]]) -> str:
+    """The Chamfer sum of every method by category, and their mean."""
+    key = "chamfer_sum"
+    entries = [(category, category, True, 2) for category in categories]
+    methods = {
+        method: {category: values[method][key] for category, values in categories.items()}
+        for method in METHODS
+    }
+    return _section("Chamfer sum x100 by category", entries, methods)
 
 
 def _section(
