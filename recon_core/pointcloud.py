@@ -10,6 +10,8 @@ from .errors import InputError
 
 # A part id is stored in one byte and 0 is the background.
 MAX_PARTS = 255
+# The highest visibility: what the photograph shows.
+MOST_VISIBLE = 2
 
 
 @dataclass
@@ -23,6 +25,7 @@ class PointCloud:
     opacity: np.ndarray | None = None  # (N,) float32 in [0, 1]
     confidence: np.ndarray | None = None  # (N,) float32 in [0, 1]
     comments: dict[str, str] = field(default_factory=dict)
+    visibility: np.ndarray | None = None  # (N,) uint8: 0 guessed, 1 symmetric to seen, 2 seen in the photograph
 
     def __post_init__(self) -> None:
         """Check shapes; raise InputError when an attribute does not fit the points."""
@@ -49,6 +52,7 @@ _ATTRIBUTES = (
     ("normals", 3, np.float32),
     ("opacity", 0, np.float32),
     ("confidence", 0, np.float32),
+    ("visibility", 0, np.uint8),
 )
 
 
@@ -74,14 +78,20 @@ class Points:
         scale = None if self.occupancy_scale is None else self.occupancy_scale.detach()
         return replace(self.map(torch.Tensor.detach), occupancy_scale=scale)
 
-    def cloud(self, index: int, comments: dict[str, str] | None = None) -> PointCloud:
-        """Return one element of the batch as a PointCloud, colours in 8 bits, labels from 1."""
+    def cloud(
+        self, index: int, comments: dict[str, str] | None = None, parts: int | None = None
+    ) -> PointCloud:
+        """Return one element of the batch as a PointCloud, colours in 8 bits, labels from 1.
+
+        parts: labels are chosen among the first so many, what the object's category has; None: among all. None of 0.
+        """
         xyz = self.xyz[index].detach().cpu().numpy()
         colors = None if self.color is None else _to_bytes(self.color[index])
         opacity = None if self.opacity is None else self.opacity[index].detach().cpu().numpy()
         labels = None
-        if self.part_logits is not None:
-            labels = (self.part_logits[index].argmax(-1) + 1).to(torch.uint8).cpu().numpy()
+        if self.part_logits is not None and parts != 0:
+            own = self.part_logits[index, :, :parts]
+            labels = (own.argmax(-1) + 1).to(torch.uint8).cpu().numpy()
         return PointCloud(xyz, colors, labels, opacity=opacity, comments=comments or {})
 
 

@@ -2,7 +2,7 @@
 """Point clouds as PLY: binary little-endian out; ascii and both binary byte orders in.
 
 Columns: x y z float32; where known nx ny nz float32, red green blue uchar (sRGB), label uchar, opacity and
-confidence float32. Frame, unit and version stand in comments, one "comment key value" each.
+confidence float32, visibility uchar (0 guessed, 1 symmetric to seen, 2 seen). Frame, unit and version stand in comments, one "comment key value" each.
 """
 
 import struct
@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import __version__
 from ..errors import InputError
-from ..pointcloud import PointCloud
+from ..pointcloud import MOST_VISIBLE, PointCloud
 from .atomic import atomic_path
 from .ply_header import Element, Header, Property, parse_header, vertex_element
 
@@ -70,6 +70,7 @@ def _columns_from_cloud(cloud: PointCloud) -> list[tuple[str, str, np.ndarray]]:
         (("label",), "u1", cloud.labels),
         (("opacity",), "f4", cloud.opacity),
         (("confidence",), "f4", cloud.confidence),
+        (("visibility",), "u1", cloud.visibility),
     ):
         if values is not None:
             table = values.reshape(len(cloud), len(names))
@@ -248,6 +249,7 @@ def _cloud_from_columns(
         None if opacity is None else opacity[:, 0],
         None if confidence is None else confidence[:, 0],
         comments,
+        _visibility(columns, types),
     )
 
 
@@ -267,3 +269,10 @@ def _labels(columns: np.ndarray, path: Path) -> np.ndarray:
     if values.size and not ((values >= 0) & (values <= 255) & (values == np.floor(values))).all():
         raise InputError(f"{path}: labels must be whole numbers in [0, 255].")
     return values.astype(np.uint8)
+
+
+def _visibility(columns: np.ndarray, types: dict[str, str]) -> np.ndarray | None:
+    """The column if it is ours: other programs use the name for values of their own."""
+    if types.get("visibility") != "u1" or (columns["visibility"] > MOST_VISIBLE).any():
+        return None
+    return columns["visibility"].astype(np.uint8)

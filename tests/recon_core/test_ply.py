@@ -16,7 +16,7 @@ from recon_core.errors import InputError
 from recon_core.io.ply import DEFAULT_COMMENTS, read_ply, write_ply
 from recon_core.pointcloud import PointCloud
 
-ATTRIBUTES = ("xyz", "colors", "labels", "normals", "opacity", "confidence")
+ATTRIBUTES = ("xyz", "colors", "labels", "normals", "opacity", "confidence", "visibility")
 FINITE = st.floats(-1e6, 1e6, width=32)
 UNIT = st.floats(0, 1, width=32)
 WORD = st.text(st.characters(categories=("L", "N", "P")), min_size=1, max_size=12)
@@ -42,6 +42,7 @@ def clouds(draw) -> PointCloud:
         maybe(table(np.float32, 0, UNIT)),
         maybe(table(np.float32, 0, UNIT)),
         draw(st.dictionaries(WORD, LINE, max_size=3)),
+        maybe(hnp.arrays(np.uint8, (count,), elements=st.integers(0, 2))),
     )
 
 
@@ -260,6 +261,17 @@ def test_values_that_cannot_be_read_back_are_not_written(tmp_path: Path) -> None
         write_ply(tmp_path / "a.ply", PointCloud(np.array([[0, 0, 0], [np.inf, 0, 0]])))
     with pytest.raises(InputError, match="confidence must lie"):
         write_ply(tmp_path / "a.ply", PointCloud(np.zeros((1, 3)), confidence=np.array([-1.0])))
+
+
+def test_anothers_visibility_is_no_visibility(tmp_path: Path) -> None:
+    write_ply(tmp_path / "a.ply", PointCloud(np.zeros((3, 3)), visibility=np.array([0, 1, 2])))
+    data = (tmp_path / "a.ply").read_bytes()
+    assert read_ply(tmp_path / "a.ply").visibility is not None
+    (tmp_path / "b.ply").write_bytes(data[:-1] + b"\xff")  # the last byte is the last point's
+    assert read_ply(tmp_path / "b.ply").visibility is None
+    other = data.replace(b"uchar visibility", b"char visibility")
+    (tmp_path / "c.ply").write_bytes(other)
+    assert read_ply(tmp_path / "c.ply").visibility is None
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
