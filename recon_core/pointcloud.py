@@ -25,7 +25,7 @@ class PointCloud:
     opacity: np.ndarray | None = None  # (N,) float32 in [0, 1]
     confidence: np.ndarray | None = None  # (N,) float32 in [0, 1]
     comments: dict[str, str] = field(default_factory=dict)
-    visibility: np.ndarray | None = None  # (N,) uint8: 0 guessed, 1 symmetric to seen, 2 seen in the photograph
+    visibility: np.ndarray | None = None  # (N,) uint8: 0 guessed, 1 symmetric to seen, 2 seen
 
     def __post_init__(self) -> None:
         """Check shapes; raise InputError when an attribute does not fit the points."""

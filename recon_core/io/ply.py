@@ -2,7 +2,8 @@
 """Point clouds as PLY: binary little-endian out; ascii and both binary byte orders in.
 
 Columns: x y z float32; where known nx ny nz float32, red green blue uchar (sRGB), label uchar, opacity and
-confidence float32, visibility uchar (0 guessed, 1 symmetric to seen, 2 seen). Frame, unit and version stand in comments, one "comment key value" each.
+confidence float32, visibility uchar (0 guessed, 1 symmetric to seen, 2 seen). Frame, unit and version stand in
+comments, one "comment key value" each.
 """
 
 import struct
