@@ -17,7 +17,7 @@ from .mesh import Model
 from .rng import Rng
 from .surface import Samples, sample_surface
 
-CATEGORIES = ("airplane", "car", "chair", "table")  # each is a module here with PARTS and build(rng) -> Model
+CATEGORIES = ("airplane", "car", "chair", "sofa", "table")  # each is a module here with PARTS and build(rng) -> Model
 POINTS = 16_384
 FILES = ("model.glb", "points.ply", "object.json")
 
