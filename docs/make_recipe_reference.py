@@ -42,6 +42,7 @@ from recon_core.models.encoders import (
     ResnetEncoderConfig,
 )
 from recon_core.models.pose import PoseNetConfig
+from recon_core.models.viewpoint import ViewpointConfig
 from recon_core.training.bootstrap import BootstrapConfig
 
 ENCODERS = (
@@ -64,6 +65,7 @@ SECTIONS: list[tuple[str, str, type[BaseModel]]] = [
     *((f"`model.encoder`, kind `{_kind(one)}`", "model.encoder", one) for one in ENCODERS),
     *((f"`model.decoder`, kind `{_kind(one)}`", "model.decoder", one) for one in DECODERS),
     ("`pose`, kind `known`", "pose", KnownPose),
+    ("`pose.student` (of known cameras)", "pose.student", ViewpointConfig),
     ("`pose`, kind `regressed`", "pose", RegressedPose),
     ("`pose`, kind `ensemble`", "pose", EnsemblePose),
     ("`pose.net` (of poses that are learnt)", "pose.net", PoseNetConfig),

@@ -137,6 +137,22 @@ def orbit(
     return look_at(eye, torch.zeros_like(eye))
 
 
+def facing_rotation(world_to_cam: torch.Tensor) -> torch.Tensor:
+    """Rotations (B,3,3), world to camera, as if the cameras (B,4,4) were turned the least to face the world's origin.
+
+    A crop around an object off the optical axis shows it as such a camera does: what its image can tell is the
+    rotation relative to the ray to it. The camera's own rotation where it faces the origin already.
+    """
+    ray = torch.nn.functional.normalize(world_to_cam[:, :3, 3], dim=-1)
+    x, y, toward = ray[:, 0], ray[:, 1], -ray[:, 2]  # cosine of the angle to the axis (0, 0, -1)
+    # The least rotation that takes a unit vector a to b: I + [v] + [v]^2 / (1 + a.b), v = a x b (Rodrigues).
+    zero = torch.zeros_like(x)
+    rows = (zero, zero, x, zero, zero, y, -x, -y, zero)
+    cross = torch.stack(rows, -1).reshape(-1, 3, 3)
+    turn = torch.eye(3).to(cross) + cross + cross @ cross / (1 + toward).clamp(min=1e-6)[:, None, None]
+    return turn @ world_to_cam[:, :3, :3]
+
+
 def camera_to_world(world_to_cam: torch.Tensor) -> torch.Tensor:
     """Invert rigid matrices (B,4,4)."""
     rotation = world_to_cam[:, :3, :3].transpose(1, 2)
@@ -154,7 +170,8 @@ def from_transforms(transforms: dict[str, Any]) -> Cameras:
         poses = torch.tensor([frame["transform_matrix"] for frame in frames], dtype=torch.float64)
         pick = {
             key: torch.tensor(
-                [float(frame.get(key, transforms[key])) for frame in frames], dtype=torch.float64
+                [float(frame[key] if key in frame else transforms[key]) for frame in frames],
+                dtype=torch.float64,
             )
             for key in ("fl_x", "fl_y", "cx", "cy")
         }

@@ -2,6 +2,7 @@
 """Views of many objects as arrays, and batches drawn from them."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -54,6 +55,12 @@ class ViewSet:
     def num_parts(self) -> int:
         """Number of named parts, the largest over the categories."""
         return max((len(names) for names in self.part_names.values()), default=0)
+
+    @cached_property
+    def category_index(self) -> np.ndarray:
+        """Place (O,) int64 of each object's category among `categories`."""
+        places = {category: place for place, category in enumerate(self.categories)}
+        return np.array([places[name.partition("/")[0]] for name in self.names], np.int64)
 
     def cameras(self, objects: np.ndarray, views: np.ndarray) -> Cameras:
         """Cameras of the pairs (objects[i], views[i]), both (K,), float32 on the CPU."""

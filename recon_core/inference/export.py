@@ -105,11 +105,15 @@ def describe(
 ) -> dict[str, Any]:
     """The card: what who uses the file must know. The file's own name, size and hash are added to it."""
     card, pose = run.card, run.config.pose
-    parts, colors = list(card.get("parts") or []), palette(len(card.get("parts") or []))
-    legend = [
-        {"id": i, "name": name, "color": [int(level) for level in colors[i]]}
-        for i, name in enumerate(parts, 1)
-    ]
+    vocabulary = run.vocabulary
+    colors = palette(vocabulary.slots)
+    legend = {
+        category: [
+            {"id": i, "name": name, "color": [int(level) for level in colors[i]]}
+            for i, name in enumerate(names, 1)
+        ]
+        for category, names in vocabulary.parts.items()
+    }
     aligned = frame.rotation is not None
     content = {
         "version": 1,
@@ -118,7 +122,7 @@ def describe(
         "steps": card.get("steps"),
         "frame": OBJECT_FRAME if aligned else card.get("frame", OBJECT_FRAME),
         "frame_note": frame.note if run.pose_is_learnt else "",
-        "categories": list(card.get("categories") or []),
+        "categories": vocabulary.categories,
         "parts": legend,
         "data": card.get("data"),
         "licence": card.get("licence"),

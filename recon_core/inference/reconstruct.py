@@ -20,6 +20,7 @@ from ..io.atomic import write_json
 from ..io.images import LoadedImage, read_image, write_png
 from ..io.ply import write_ply
 from ..pointcloud import PointCloud, Points
+from ..vocabulary import Vocabulary, read_vocabulary
 from .foreground import check_method, find_mask
 from .photo_camera import colors_by_height, colors_from_photo, fit_camera, pose_record
 
@@ -48,8 +49,13 @@ class Predictor(Protocol):
         """Side of the crop over the longer side of the mask's box."""
         ...
 
+    @property
+    def pose_is_learnt(self) -> bool:
+        """Whether the model chose its canonical frame itself."""
+        ...
+
     def predict(self, rgba_crops: np.ndarray) -> Any:
-        """Prediction (points: Points, rotation (B,3,3) or None) of crops (B,S,S,4) uint8."""
+        """Prediction of crops (B,S,S,4) uint8: points, and where predicted rotation (B,3,3) and category (B,C)."""
         ...
 
 
@@ -65,6 +71,8 @@ class Reconstruction:
     cloud: PointCloud
     color_source: str
     camera: Cameras | None
+    category: str | None
+    category_probability: float | None  # None where the model knows one category alone
     part_names: list[str]
     frame: str
     timings_ms: dict[str, float] = field(default_factory=dict)
@@ -104,15 +112,31 @@ def reconstruct_image(
         crop = crop_square(cut, box, run.input_size)
     with _timed(timings, "predict"):
         prediction = run.predict(crop[None])
-        cloud = _checked_cloud(prediction.points, run)
+        vocabulary = read_vocabulary(run.card)
+        category, probability = _category(prediction.category, vocabulary)
+        names = vocabulary.part_names(category)
+        cloud = _checked_cloud(prediction.points, run, len(names) or None)
         rotation, frame = _in_object_frame(cloud, prediction.rotation, run)
     with _timed(timings, "colour"):
         camera = _camera(rotation, cloud, mask, run)
         color_source = _add_colors(cloud, camera, cut)
     timings["total"] = round(sum(timings.values()), 3)
-    names = list(run.card.get("parts") or [])
-    _name_parts(cloud, names)
-    return Reconstruction(image, mask, source, box, crop, cloud, color_source, camera, names, frame, timings)
+    _name_parts(cloud, category, names)
+    return Reconstruction(
+        image,
+        mask,
+        source,
+        box,
+        crop,
+        cloud,
+        color_source,
+        camera,
+        category,
+        probability,
+        names,
+        frame,
+        timings,
+    )
 
 
 def reconstruct(
@@ -217,7 +241,6 @@ def write_reconstruction(
 def describe(result: Reconstruction, image_path: Path, run: Predictor) -> dict[str, Any]:
     """What the JSON file says about a result."""
     card, cloud = run.card, result.cloud
-    categories = list(card.get("categories") or [])
     parts = None
     if cloud.labels is not None:
         parts = {name: int((cloud.labels == index).sum()) for index, name in enumerate(result.part_names, 1)}
@@ -231,8 +254,9 @@ def describe(result: Reconstruction, image_path: Path, run: Predictor) -> dict[s
             "height": result.image.rgba.shape[0],
             "note": result.image.note,
         },
-        "category": categories[0] if len(categories) == 1 else None,
-        "categories_of_the_model": categories,
+        "category": result.category,
+        "category_probability": result.category_probability,
+        "categories_of_the_model": list(card.get("categories") or []),
         "mask": {"source": result.mask_source, "share": round(float((result.mask > 127).mean()), 5)},
         "crop": {"centre_px": [centre_u, centre_v], "side_px": side, "size": result.crop.shape[0]},
         "points": len(cloud),
@@ -244,8 +268,16 @@ def describe(result: Reconstruction, image_path: Path, run: Predictor) -> dict[s
     }
 
 
-def _checked_cloud(points: Points, run: Predictor) -> PointCloud:
-    cloud = points.cloud(0)
+def _category(probabilities: torch.Tensor | None, vocabulary: Vocabulary) -> tuple[str | None, float | None]:
+    """The most probable of the model's categories and its probability; its only one; None where it cannot say."""
+    if probabilities is None:
+        return vocabulary.only(), None
+    best = int(probabilities[0].argmax())
+    return vocabulary.categories[best], round(float(probabilities[0, best]), 4)
+
+
+def _checked_cloud(points: Points, run: Predictor, parts: int | None) -> PointCloud:
+    cloud = points.cloud(0, parts=parts)
     finite = np.isfinite(cloud.xyz).all() and (cloud.opacity is None or np.isfinite(cloud.opacity).all())
     if not finite or len(cloud) == 0:
         raise CheckpointError(
@@ -265,7 +297,7 @@ def _in_object_frame(
     """
     own = " ".join(str(run.card.get("frame", OBJECT_FRAME)).split())
     turned = None if rotation is None else rotation[0].detach().cpu().double().numpy()
-    if turned is not None:
+    if turned is not None and run.pose_is_learnt:
         canonical = read_canonical(Path(run.folder), run.card.get("steps"))
         if canonical.rotation is not None:
             cloud.xyz = (cloud.xyz.astype(np.float64) @ canonical.rotation.T).astype(np.float32)
@@ -297,8 +329,10 @@ def _add_colors(cloud: PointCloud, camera: Cameras | None, cut: np.ndarray) -> s
     return source
 
 
-def _name_parts(cloud: PointCloud, names: list[str]) -> None:
-    """Note the parts' names in the order of their ids in the PLY's comments; spaces in a name become underscores."""
+def _name_parts(cloud: PointCloud, category: str | None, names: list[str]) -> None:
+    """Note category and parts in the PLY's comments, names in the order of their ids, with underscores."""
+    if category is not None:
+        cloud.comments["category"] = " ".join(category.split())
     if cloud.labels is not None and names:
         cloud.comments["parts"] = " ".join("_".join(str(name).split()) for name in names)
 

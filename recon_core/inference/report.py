@@ -50,6 +50,7 @@ def text_of(outcome: ReconstructResult | Failure) -> str:
     parts = ", ".join(f"{name} {count}" for name, count in (record["parts"] or {}).items())
     lines = [
         f"{outcome.image_path}{note}: {record['points']} points in {record['timings_ms']['total']:.0f} ms",
+        *([f"  category: {_category(record)}"] if record["category"] else []),
         f"  mask: {record['mask']['source']}",
         f"  colour: {record['colour']}",
         *([f"  frame: {record['frame']}"] if record["pose"] else []),
@@ -57,6 +58,11 @@ def text_of(outcome: ReconstructResult | Failure) -> str:
         f"  {outcome.ply}  {outcome.preview}  {outcome.json}",
     ]
     return "\n".join(lines)
+
+
+def _category(record: dict[str, Any]) -> str:
+    share = record["category_probability"]
+    return record["category"] + ("" if share is None else f" (probability {share:.2f})")
 
 
 def json_of(outcomes: Sequence[ReconstructResult | Failure], load_ms: float) -> dict[str, Any]:

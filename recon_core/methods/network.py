@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network of a recipe: encoder, decoder and, where poses are learnt, pose heads."""
+"""The network of a recipe: encoder, decoder and, where they are asked for, pose heads and a classifier."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,11 @@ from torch import nn
 from ..models.decoders import DecoderConfig, Head, PointDecoderConfig, Shape, make_decoder
 from ..models.encoders import ConvEncoderConfig, EncoderConfig, make_encoder
 from ..models.pose import PoseHeads, PoseNetConfig, Representation
+from ..models.viewpoint import ViewpointConfig, ViewpointHeads
 from .config import Config
+
+# Heads that are no matter of the decoder.
+_OF_FEATURES = ("category",)
 
 
 class ModelConfig(Config):
@@ -36,13 +40,14 @@ class ModelConfig(Config):
     """Points per cloud; of a mesh, points sampled on it where points are needed."""
     heads: tuple[Head, ...] = ("xyz", "opacity")
     """What is predicted for each point; `xyz` must be there, terms about colour need `color`, those about parts need
-    `parts`. `occupancy_scale` is one number per cloud, for voxel terms."""
+    `parts`. `occupancy_scale` is one number per cloud, for voxel terms; `category` is told once per image, of datasets
+    with several."""
 
     @model_validator(mode="after")
     def _heads_fit_decoder(self) -> "ModelConfig":
         if "xyz" not in self.heads:
             raise ValueError("heads must name xyz")
-        unknown = [head for head in self.heads if head not in self.decoder.heads]
+        unknown = [head for head in self.heads if head not in (*self.decoder.heads, *_OF_FEATURES)]
         if unknown:
             has = ", ".join(self.decoder.heads)
             raise ValueError(f"the decoder {self.decoder.kind} has no head {unknown[0]!r}; it has {has}")
@@ -67,6 +72,9 @@ class Network(nn.Module):
         hypotheses: int,
         rotation: Representation = "6d",
         pose_net: PoseNetConfig | None = None,
+        *,
+        viewpoint: ViewpointConfig | None = None,
+        categories: int = 0,
     ) -> None:
         super().__init__()
         self.features, self.sees = config.features, config.sees
@@ -79,6 +87,9 @@ class Network(nn.Module):
             channels=config.channels,
         )  # fmt: skip
         self.pose = PoseHeads(config.features, hypotheses, rotation, config=pose_net) if hypotheses else None
+        self.viewpoint = ViewpointHeads(config.features, viewpoint) if viewpoint else None
+        tells = "category" in config.heads and categories > 1
+        self.category = nn.Linear(config.features, categories) if tells else None
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """Features (B,F) of composed images (B,4,S,S); with a pose encoder (B,2*F), its features last."""
@@ -89,6 +100,10 @@ class Network(nn.Module):
     def decode(self, features: torch.Tensor, images: torch.Tensor) -> Shape:
         """Points or meshes of features that `encode` made of images (B,4,S,S)."""
         return self.decoder(features[:, : self.features], self._look(images))
+
+    def categorise(self, features: torch.Tensor) -> torch.Tensor | None:
+        """Logits (B,C) of the categories from features that `encode` made; None where they are not told apart."""
+        return None if self.category is None else self.category(features[:, : self.features])
 
     def shape_of(self, images: torch.Tensor) -> Shape:
         """Points or meshes of composed images (B,4,S,S), without asking for poses."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ..models.pose import PoseNetConfig, Representation
+from ..models.viewpoint import ViewpointConfig
 from ..training.bootstrap import BootstrapConfig
 from .config import Config
 
@@ -14,6 +15,8 @@ class KnownPose(Config):
     """The dataset's cameras are used as they are."""
 
     kind: Literal["known"] = "known"
+    student: ViewpointConfig | None = None
+    """Learn besides to tell from the input alone from where it was seen, see `pose.student`; null: not predicted."""
 
     @property
     def rotation(self) -> Representation:

@@ -102,7 +102,7 @@ class Recipe(Config):
     def _shapes_fit_terms(self) -> "Recipe":
         makes = self.model.decoder.makes
         for term in self.terms:
-            if term.shape != makes:
+            if term.shape not in ("any", makes):
                 decoder = self.model.decoder.kind
                 raise ValueError(
                     f"the term {term.kind} is about {term.shape}, but model.decoder {decoder} makes {makes}"
@@ -126,10 +126,19 @@ class Recipe(Config):
             )
         return self
 
-    def network(self, parts: int) -> Network:
-        """A network of this recipe with fresh weights, for so many part classes."""
+    def network(self, parts: int, categories: int = 0) -> Network:
+        """A network of this recipe with fresh weights, for so many part slots and categories."""
         pose = self.pose
-        return Network(self.model, parts, pose.hypotheses, pose.rotation, pose.net)
+        viewpoint = pose.student if isinstance(pose, KnownPose) else None
+        return Network(
+            self.model,
+            parts,
+            pose.hypotheses,
+            pose.rotation,
+            pose.net,
+            viewpoint=viewpoint,
+            categories=categories,
+        )
 
     @property
     def passes(self) -> tuple[str, ...]:

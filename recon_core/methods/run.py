@@ -17,8 +17,10 @@ from ..io.weights import read_json
 from ..mesh import Meshes
 from ..models.decoders import Shape
 from ..models.surface import as_points, join_meshes
+from ..models.viewpoint import best_rotation
 from ..pointcloud import Points
 from ..training.checkpoints import find_checkpoint, load_weights
+from ..vocabulary import Vocabulary, read_vocabulary
 from .network import Network
 from .pose_choice import Look, pose_at_test_time
 from .recipe import KnownPose, Recipe, validate_recipe
@@ -26,14 +28,18 @@ from .recipe import KnownPose, Recipe, validate_recipe
 
 @dataclass
 class Prediction:
-    """Points (B,N,...) in the model's canonical frame and rotations (B,3,3) canonical to camera, where learnt.
+    """Points (B,N,...) in the model's canonical frame and rotations (B,3,3) canonical to camera, where predicted.
 
-    A model of meshes gives them too; its points are samples of their surface.
+    A model of meshes gives them too; its points are samples of their surface. Rotations of a model of known cameras are
+    relative to the ray to the object, the best scored of K hypotheses (B,K,3,3) with scores (B,K) that sum to 1.
     """
 
     points: Points
     rotation: torch.Tensor | None
     meshes: Meshes | None = None
+    hypotheses: torch.Tensor | None = None
+    scores: torch.Tensor | None = None
+    category: torch.Tensor | None = None  # (B, C) probabilities, in the order of the vocabulary's categories
 
 
 @dataclass
@@ -58,8 +64,13 @@ class LoadedRun:
 
     @property
     def pose_is_learnt(self) -> bool:
-        """Whether predictions carry a rotation, in a canonical frame of the model's own."""
+        """Whether the model was trained without cameras, and so in a canonical frame of its own."""
         return not isinstance(self.config.pose, KnownPose)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The categories that the model knows and the names of their parts."""
+        return read_vocabulary(self.card)
 
     @torch.inference_mode()
     def predict(self, rgba_crops: np.ndarray, batch: int = 64) -> Prediction:
@@ -75,18 +86,13 @@ class LoadedRun:
                 f"predict expects uint8 crops (B,{size},{size},4), got {rgba_crops.dtype} {rgba_crops.shape}."
             )
         chunks = [self._predict(rgba_crops[i : i + batch]) for i in range(0, len(rgba_crops), batch)]
-        points = _join_points([chunk.points for chunk in chunks])
-        rotations = [chunk.rotation for chunk in chunks if chunk.rotation is not None]
-        meshes = [chunk.meshes for chunk in chunks if chunk.meshes is not None]
-        rotation = torch.cat(rotations) if rotations else None
-        return Prediction(points, rotation, join_meshes(meshes) if meshes else None)
+        return _join(chunks)
 
     def _predict(self, crops: np.ndarray) -> Prediction:
         pixels = torch.from_numpy(np.array(crops)).to(self.device).permute(0, 3, 1, 2)
         images = compose_input(pixels.float() / 255)
         if self.network.pose is None:
-            shape = self.network(images)[0]
-            return Prediction(self._points(shape), None, _meshes(shape))
+            return self._of_known_cameras(images)
         mirror = self.card.get("mirror")
         points, rotation = pose_at_test_time(
             images,
@@ -97,7 +103,25 @@ class LoadedRun:
             self.config.pose,
             self.margin,
         )
-        return Prediction(points, rotation)
+        category = None
+        if self.network.category is not None:
+            category = self._category(self.network.encode(images))
+        return Prediction(points, rotation, category=category)
+
+    def _of_known_cameras(self, images: torch.Tensor) -> Prediction:
+        """What a model says about images (B,4,S,S) that was trained with known cameras."""
+        features = self.network.encode(images)
+        shape = self.network.decode(features, images)
+        found = Prediction(self._points(shape), None, _meshes(shape), category=self._category(features))
+        if self.network.viewpoint is not None:
+            hypotheses, scores = self.network.viewpoint(features)
+            found.hypotheses, found.scores = hypotheses, scores.softmax(1)
+            found.rotation = best_rotation(hypotheses, scores)
+        return found
+
+    def _category(self, features: torch.Tensor) -> torch.Tensor | None:
+        logits = self.network.categorise(features)
+        return None if logits is None else logits.softmax(1)
 
     def _look(self, images: torch.Tensor) -> Look:
         """What the network says about images (B,4,S,S)."""
@@ -119,13 +143,24 @@ def load_run(run: str | Path, device: str = "auto") -> LoadedRun:
     recipe = read_run_recipe(folder)
     card = read_json(checkpoint / "card.json")
     target = pick_device(device)
-    network = recipe.network(len(card.get("parts", [])))
+    vocabulary = read_vocabulary(card)
+    network = recipe.network(vocabulary.slots, len(vocabulary.categories))
     load_weights(network, checkpoint)
     return LoadedRun(network.to(target).eval(), recipe, card, target, folder)
 
 
 def _meshes(shape: Shape) -> Meshes | None:
     return None if isinstance(shape, Points) else shape.meshes
+
+
+def _join(chunks: list[Prediction]) -> Prediction:
+    """One prediction of several, one after the other."""
+    meshes = [chunk.meshes for chunk in chunks if chunk.meshes is not None]
+    names = ("rotation", "hypotheses", "scores", "category")
+    fields = {name: [getattr(chunk, name) for chunk in chunks] for name in names}
+    joined = {name: None if values[0] is None else torch.cat(values) for name, values in fields.items()}
+    points = _join_points([chunk.points for chunk in chunks])
+    return Prediction(points, meshes=join_meshes(meshes) if meshes else None, **joined)
 
 
 def _join_points(parts: list[Points]) -> Points:

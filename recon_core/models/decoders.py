@@ -16,7 +16,7 @@ from .mesh_decoder import MeshDecoder, MeshPrediction, Normalization
 from .point_decoder import Attributes, PointDecoder
 
 Shape = Points | MeshPrediction
-Head = Literal["xyz", "opacity", "color", "parts", "occupancy_scale"]
+Head = Literal["xyz", "opacity", "color", "parts", "occupancy_scale", "category"]
 
 
 class _DecoderConfig(Config):

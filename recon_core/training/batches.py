@@ -42,7 +42,8 @@ def draw_batch(
     if neighbours is not None:
         drawn = neighbours.draw(viewset, batch.objects, batch.views[:, 0], generator)
         like = (_flip(drawn[0].to(device), flipped), _flip(drawn[1].to(device), flipped))
-    return StepInput(ready, views, None if ranked is None else ranked.to(device), like, generator)
+    ranked = None if ranked is None else ranked.to(device)
+    return StepInput(ready, views, ranked, like, generator, *_facts(viewset, batch.objects, device))
 
 
 def _turned(batch: Batch, limit_rad: float, generator: torch.Generator) -> Batch:
@@ -73,13 +74,29 @@ def _flip(values: torch.Tensor, flipped: torch.Tensor, dim: int = -1) -> torch.T
 def fixed_batch(
     viewset: ViewSet, recipe: Recipe, objects: int, views: int, device: torch.device, first_view: int = 0
 ) -> StepInput:
-    """The first objects with consecutive views from `first_view` on, without augmentation."""
-    rows = torch.arange(min(objects, len(viewset)))
+    """Objects spread evenly over the set, consecutive views from `first_view` on, without augmentation."""
+    rows = torch.linspace(0, len(viewset) - 1, min(objects, len(viewset))).round().long()
     count = min(views, viewset.views)
     columns = ((first_view + torch.arange(count)) % viewset.views).expand(len(rows), count)
     batch = gather_batch(viewset, rows, columns, device=device)
     inputs = _inputs(viewset, rows, columns, recipe, device)
-    return StepInput(compose_input(inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2]), _views(batch))
+    symmetry_order, category = _facts(viewset, rows, device)
+    return StepInput(
+        compose_input(inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2]),
+        _views(batch),
+        symmetry_order=symmetry_order,
+        category=category,
+    )
+
+
+def _facts(
+    viewset: ViewSet, objects: torch.Tensor, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Symmetry order and category (B,) int64 of objects (B,)."""
+    rows = objects.cpu().numpy()
+    known = (np.asarray(viewset.symmetry_order)[rows], viewset.category_index[rows])
+    order, category = (torch.from_numpy(values.astype(np.int64)).to(device) for values in known)
+    return order, category
 
 
 def _inputs(

@@ -63,7 +63,7 @@ def train(
     recipe: Recipe, data: TrainingData, run: RunFolder, fabric: Fabric, resume: Path | None
 ) -> Finished:
     """Train to the recipe's last step, or until Ctrl-C; raises TrainingError when a loss is not finite."""
-    network = build_network(recipe, data.parts)
+    network = build_network(recipe, data.vocabulary.slots, len(data.vocabulary.categories))
     if resume is None:
         load_start(network.encoder, recipe.model.encoder)
         if recipe.start is not None:
@@ -122,11 +122,11 @@ def train(
     return Finished(run.folder, state.step, bool(stop))
 
 
-def build_network(recipe: Recipe, parts: int) -> Network:
+def build_network(recipe: Recipe, parts: int, categories: int = 0) -> Network:
     """A network with weights that depend on the recipe's seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return recipe.network(parts)
+        return recipe.network(parts, categories)
 
 
 def find_first_poses(

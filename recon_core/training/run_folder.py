@@ -43,7 +43,7 @@ class RunFolder:
             "generator": f"recon {__version__}",
             "frame": frame if isinstance(recipe.pose, KnownPose) else learnt,
             "categories": data.train.categories,
-            "parts": data.part_names,
+            "parts": data.vocabulary.parts,
             "data": {
                 "folder": data.root.name,
                 "train": len(data.train),

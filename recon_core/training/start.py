@@ -63,7 +63,8 @@ def describe(request: TrainRequest) -> str:
     """What a run would do, without doing it (--dry-run)."""
     recipe, folder, checkpoint = resolve(request)
     data = open_training_data(request.data, recipe)
-    size = sum(parameter.numel() for parameter in build_network(recipe, data.parts).parameters())
+    slots, categories = data.vocabulary.slots, len(data.vocabulary.categories)
+    size = sum(parameter.numel() for parameter in build_network(recipe, slots, categories).parameters())
     terms = ", ".join(f"{term.kind} x {term.weight:g}" for term in recipe.terms)
     optim = recipe.optim
     views, model = data.train.views, recipe.model

@@ -7,7 +7,8 @@ from functools import cache
 
 import torch
 
-from ..cameras import Cameras
+from ..cameras import Cameras, facing_rotation
+from ..losses.viewpoint import viewpoint_loss
 from ..methods.network import Network
 from ..methods.poses import EnsemblePose, KnownPose, RegressedPose
 from ..methods.recipe import Recipe
@@ -28,6 +29,8 @@ class StepInput:
         None  # inputs (B,4,S,S) and masks (B,H,W) of like objects
     )
     generator: torch.Generator | None = None  # for what terms draw at random
+    symmetry_order: torch.Tensor | None = None  # (B,) int64: n-fold about Z, 0 any angle; None: nothing known
+    category: torch.Tensor | None = None  # (B,) int64, place among the dataset's categories
 
 
 @dataclass
@@ -46,7 +49,10 @@ def run_step(network: Network, batch: StepInput, recipe: Recipe, progress: float
     features = _encoded(network, batch.inputs.flatten(0, 1), recipe)  # (B*E, F)
     shape = network.decode(features.view(batch_size, encoded, -1)[:, 0], batch.inputs[:, 0])
     views, terms, winners = _posed(network, features, shape, batch, recipe, progress)
-    scene = Scene(network, recipe, batch.inputs, shape, views, progress, batch.neighbours, batch.generator)
+    scene = Scene(
+        network, recipe, batch.inputs, shape, views, progress, batch.neighbours, batch.generator,
+        features, batch.category,
+    )  # fmt: skip
     for index, term in enumerate(recipe.terms):
         name = term.kind if f"{term.kind}" not in terms else f"{term.kind}.{index}"
         terms[name] = term.weight * term.evaluate_scene(scene).mean()
@@ -79,7 +85,7 @@ def _posed(
     """The views with the cameras of the recipe's pose source, and that source's own terms."""
     pose, ranked = recipe.pose, batch.ranked
     if isinstance(pose, KnownPose):
-        return batch.views, {}, None
+        return batch.views, _viewpoint_terms(network, features, batch, pose), None
     assert network.pose is not None
     views = _with_lens(network, features, batch.views)
     translation = network.pose.translation(features)
@@ -104,6 +110,28 @@ def _posed(
         nearest = rotation_distance(best.detach()[:, None], rotations).amin(1)
         terms["branches"] = pose.student_weight * nearest.mean()
     return _with_poses(views, best, pose.distance, translation), terms, winners
+
+
+def _viewpoint_terms(
+    network: Network, features: torch.Tensor, batch: StepInput, pose: KnownPose
+) -> dict[str, torch.Tensor]:
+    """The terms of rotations and scores that the known cameras of the inputs teach; none without a student."""
+    if network.viewpoint is None or pose.student is None:
+        return {}
+    hypotheses, scores = network.viewpoint(features)
+    apart, wrong = viewpoint_loss(
+        hypotheses, scores, true_rotations(batch), batch.symmetry_order, pose.student.others
+    )
+    return {
+        "viewpoint": pose.student.weight * apart.mean(),
+        "viewpoint_score": pose.student.score_weight * wrong.mean(),
+    }
+
+
+def true_rotations(batch: StepInput) -> torch.Tensor:
+    """Rotations (B,3,3) of the known cameras of the inputs, the first views, relative to the ray to the object."""
+    objects, views = batch.views.shape[:2]
+    return facing_rotation(batch.views.cameras.world_to_cam.view(objects, views, 4, 4)[:, 0])
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from ..data.dataset import Dataset
 from ..data.viewset import ViewSet
 from ..errors import DatasetError
 from ..methods.recipe import Recipe
+from ..vocabulary import Vocabulary, make_vocabulary
 
 _CACHE_PASS = {"masks": "mask", "images": "image", "parts": "parts"}
 
@@ -20,12 +21,7 @@ class TrainingData:
     root: Path
     train: ViewSet
     val: ViewSet
-    part_names: list[str]
-
-    @property
-    def parts(self) -> int:
-        """Number of part classes."""
-        return len(self.part_names)
+    vocabulary: Vocabulary
 
 
 def open_training_data(root: Path, recipe: Recipe) -> TrainingData:
@@ -35,12 +31,12 @@ def open_training_data(root: Path, recipe: Recipe) -> TrainingData:
     train = first_views(_load(root, "train", recipe), recipe.data.views)
     # A small dataset may have no validation object: samples and validation then show training objects.
     val = _load(root, "val", recipe) if Dataset.open(root).objects("val") else train
-    names = _part_names(train)
-    if "parts" in recipe.model.heads and not names:
+    vocabulary = make_vocabulary(train.categories, train.part_names)
+    if "parts" in recipe.model.heads and not vocabulary.slots:
         raise DatasetError(
             f"{root} has no part labels, but the recipe has the head 'parts'. Use a recipe without."
         )
-    return TrainingData(root, train, val, names)
+    return TrainingData(root, train, val, vocabulary)
 
 
 def _refuse_unknown_cameras(dataset: Dataset) -> None:
@@ -72,10 +68,3 @@ def _load(root: Path, split: str, recipe: Recipe) -> ViewSet:
         passes=passes,
         margin=recipe.data.margin,
     )
-
-
-def _part_names(viewset: ViewSet) -> list[str]:
-    """Names by id; several categories share the ids, so their names are joined with a slash."""
-    lists = [viewset.part_names.get(category, []) for category in viewset.categories]
-    longest = max((len(names) for names in lists), default=0)
-    return ["/".join(dict.fromkeys(n[i] for n in lists if i < len(n))) for i in range(longest)]

@@ -254,9 +254,10 @@ def test_card_describes_the_file(models):
     card = json.loads(models["splat_full"].with_suffix(".json").read_text())
     assert card["sha256"] == hashlib.sha256(models["splat_full"].read_bytes()).hexdigest()
     assert card["bytes"] == models["splat_full"].stat().st_size
-    assert [part["name"] for part in card["parts"]] == ["back", "seat", "leg", "arm"]
-    assert [part["id"] for part in card["parts"]] == [1, 2, 3, 4]
-    assert len({tuple(part["color"]) for part in card["parts"]}) == 4
+    parts = card["parts"]["chair"]
+    assert [part["name"] for part in parts] == ["back", "seat", "leg", "arm"]
+    assert [part["id"] for part in parts] == [1, 2, 3, 4]
+    assert len({tuple(part["color"]) for part in parts}) == 4
     assert card["categories"] == ["chair"]
     assert card["input"]["size"] == 64
     assert card["input"]["margin"] == pytest.approx(1.15)

@@ -50,6 +50,7 @@ class FakeRun:
     folder: Path = Path("fake")
     input_size: int = 64
     margin: float = 1.15
+    pose_is_learnt: bool = True
     seen: list = field(default_factory=list)
 
     def predict(self, rgba_crops: np.ndarray) -> Prediction:

@@ -64,7 +64,7 @@ def test_known_pose_learns_and_leaves_a_whole_run_folder(dataset, tmp_path):
         assert (finished.run / name).is_file()
     assert list((finished.run / "tb").glob("events*"))
     card = json.loads((latest_checkpoint(finished.run) / "card.json").read_text())
-    assert card["parts"] == ["back", "seat", "leg", "arm"]
+    assert card["parts"] == {"chair": ["back", "seat", "leg", "arm"]}
     assert card["steps"] == 240
     crops = torch.randint(0, 255, (3, 64, 64, 4), dtype=torch.uint8).numpy()
     prediction = load_run(finished.run, "cpu").predict(crops)

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .base import Scene, TermConfig, Views, pick_views, shrink_views
+from .category import Category
 from .consistency import Cycle, NeighbourMask, Symmetry
 from .mesh import MeshColor, MeshMask, MeshSmooth
 from .planes import PlaneColor, PlaneMask, PlaneParts
@@ -20,7 +21,7 @@ TERMS: tuple[type[TermConfig], ...] = (
     PlaneMask, PlaneColor, PlaneParts,
     Drwr, Match2d,
     MeshMask, MeshColor, MeshSmooth,
-    Cycle, NeighbourMask, Symmetry, Spread,
+    Cycle, NeighbourMask, Symmetry, Spread, Category,
 )  # fmt: skip
 Term = Annotated[
     SplatMask | SplatColor | SplatParts
@@ -28,12 +29,13 @@ Term = Annotated[
     | PlaneMask | PlaneColor | PlaneParts
     | Drwr | Match2d
     | MeshMask | MeshColor | MeshSmooth
-    | Cycle | NeighbourMask | Symmetry | Spread,
+    | Cycle | NeighbourMask | Symmetry | Spread | Category,
     Field(discriminator="kind"),
 ]  # fmt: skip
 
 __all__ = [
     "TERMS",
+    "Category",
     "Cycle",
     "Drwr",
     "Match2d",

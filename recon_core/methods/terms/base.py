@@ -45,6 +45,8 @@ class Scene:
         None  # inputs (B,4,S,S), masks (B,H,W) of like objects
     )
     generator: torch.Generator | None = None  # CPU
+    features: torch.Tensor | None = None  # (B * E, F) of the inputs
+    category: torch.Tensor | None = None  # (B,) int64, place among the dataset's categories
 
 
 class TermConfig(Config):
@@ -54,7 +56,7 @@ class TermConfig(Config):
     """The model's head that the term is about, if any: a recipe without it is refused."""
     target: ClassVar[str | None] = None
     """The image pass that the term compares with, beside the masks: images, parts or depth."""
-    shape: ClassVar[Literal["points", "mesh"]] = "points"
+    shape: ClassVar[Literal["points", "mesh", "any"]] = "points"
     """What the model must make."""
     needs_neighbours: ClassVar[bool] = False
     """Whether the term compares with images of similar objects."""
