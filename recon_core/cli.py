@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from . import __version__, cli_bench, cli_data, cli_import, cli_leaderboard, cli_mesh, cli_worker
+from . import __version__, cli_bench, cli_data, cli_import, cli_leaderboard, cli_mesh, cli_place, cli_worker
 from .errors import ReconError
 
 app = typer.Typer(
@@ -28,11 +28,13 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-for _verb in (cli_data.shapes, cli_data.render, cli_data.check):
+for _verb in (cli_data.shapes, cli_data.check):
     app.command()(_verb)
+app.command(cls=cli_data.RangeCommand)(cli_data.render)
 cli_import.register(app)
 cli_bench.register(app)
 cli_mesh.register(app)
+cli_place.register(app)
 cli_worker.register(app)
 cli_leaderboard.register(app)
 

@@ -1,12 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verbs of `recon` that make and check data: shapes, render, check. Parse, call, print."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
+from typer.core import TyperCommand
 
-Images, CamerasPanel, Objects, Run = "Images", "Cameras", "Objects", "Run"
+RANGE_OPTIONS = ("--lens", "--distance")
+NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+")
+
+
+class RangeCommand(TyperCommand):
+    """A verb whose --lens and --distance take one number or two, which the command line's library cannot say."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Join two numbers that follow such an option to FROM..TO."""
+        return super().parse_args(ctx, join_ranges(args))
+
+
+def join_ranges(arguments: list[str]) -> list[str]:
+    """Arguments with "--lens FROM TO" (and --distance) written "--lens=FROM..TO", as render_views takes it."""
+    joined, rest = [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word in RANGE_OPTIONS and len(rest) > 1 and all(NUMBER.fullmatch(one) for one in rest[:2]):
+            word = f"{word}={rest.pop(0)}..{rest.pop(0)}"
+        joined.append(word)
+    return joined
 
 
 def shapes(
@@ -18,7 +41,9 @@ def shapes(
     start: Annotated[int, typer.Option("--start", min=0, help="Index of the first object.")] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Object = f(category, seed, index).")] = 0,
     jobs: Annotated[int, typer.Option("--jobs", min=0, help="Processes at a time; 0: one per core.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Make objects again that are already there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Make objects again that are already there.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Make procedural, part-labelled objects: GLB, points and a description of each."""
@@ -30,7 +55,9 @@ def shapes(
 
 
 def render(
-    meshes: Annotated[list[Path], typer.Argument(metavar="MESHES...", help="Mesh files, or folders of them.")],
+    meshes: Annotated[
+        list[Path], typer.Argument(metavar="MESHES...", help="Mesh files, or folders of them.")
+    ],
     output: Annotated[Path, typer.Option("--output", metavar="DATASET", help="Dataset folder to write.")],
     views: Annotated[int, typer.Option("--views", min=1, help="Views per object.")] = 24,
     size: Annotated[int, typer.Option("--size", min=8, max=4096, help="Width and height in pixels.")] = 128,
@@ -42,8 +69,29 @@ def render(
     ] = 16,
     light: Annotated[
         str,
-        typer.Option("--light", help="random: drawn per object; fixed: same suns; studio: suns on the camera."),
+        typer.Option(
+            "--light",
+            help="random: drawn per object; fixed: same suns; studio: suns on the camera; photo: sun, overcast, "
+            "lamps, window or flash per object, soft and hard, warm and cold.",
+        ),
     ] = "random",
+    materials: Annotated[
+        str,
+        typer.Option(
+            "--materials",
+            help="keep the source's; random: colours, roughness and metal drawn per object or part; mixed: half of "
+            "the objects keep theirs.",
+        ),
+    ] = "keep",
+    ground: Annotated[
+        float,
+        typer.Option(
+            "--ground",
+            metavar="SHARE",
+            help="Share of objects (0 to 1) on a ground: out of the picture, it hides the sky below and throws back "
+            "light and shadow.",
+        ),
+    ] = 0.0,
     background: Annotated[
         str, typer.Option("--background", help="transparent, an sRGB colour R,G,B in 0..255, or a picture.")
     ] = "transparent",
@@ -52,9 +100,26 @@ def render(
         str, typer.Option("--cameras", help="uniform, fibonacci, turntable, or a JSON file of cameras.")
     ] = "uniform",
     distance: Annotated[
-        float, typer.Option("--distance", help="Distance from the object's centre, object units.")
-    ] = 2.0,
-    lens: Annotated[float, typer.Option("--lens", help="Focal length in mm, on a 32 mm sensor.")] = 60.0,
+        str,
+        typer.Option(
+            "--distance",
+            metavar="D|FROM TO|auto",
+            help="Distance from the object's centre in object units: one, drawn per view, or auto: where the object "
+            "fills the frame as with the defaults, whatever the lens.",
+        ),
+    ] = "2.0",
+    lens: Annotated[
+        str,
+        typer.Option(
+            "--lens",
+            metavar="MM|FROM TO",
+            help="Focal length in mm, on a 32 mm sensor; a range is drawn per view, even in its logarithm.",
+        ),
+    ] = "60.0",
+    roll: Annotated[
+        float,
+        typer.Option("--roll", metavar="DEG", help="Camera roll, drawn per view within this, either way."),
+    ] = 0.0,
     azimuth: Annotated[
         tuple[float, float], typer.Option("--azimuth", help="Degrees; 0 sees the front, 90 stands at +X.")
     ] = (0.0, 360.0),
@@ -110,6 +175,7 @@ def render(
     given = {
         "views": views, "size": size, "passes": passes, "samples": samples, "light": light,
         "background": background, "device": device, "cameras": cameras, "distance": distance, "lens": lens,
+        "roll": roll, "materials": materials, "ground": ground,
         "azimuth": azimuth, "elevation": elevation, "up": up, "front": front, "axes": axes,
         "normalise": normalise, "category": category, "parts": parts, "points": points, "seed": seed,
         "force": force,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lights: zero-angle suns and a smooth sky, which are nearly free of noise at 16 samples without bounces.
+"""Lights: mostly zero-angle suns and a smooth sky, nearly free of noise at 16 samples without bounces.
 
 Measured at 16 samples against 512: two suns and a gradient sky differ by 2.7 of 255 levels (root mean square); six
 suns by 3.4, because each sample picks one sun; a sky alone by 5. The sky is never sampled as a light (sampling
@@ -13,7 +13,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-KINDS = ("random", "fixed", "studio")
+from .photo_light import choose_photo
 
 # Directions point from the object to the sun, in the object frame (camera frame for studio); linear RGB.
 FIXED = {
@@ -38,6 +38,8 @@ def choose_light(kind: str, rng: np.random.Generator) -> dict[str, Any]:
     if kind == "random":
         return {"kind": kind, "suns": [_random_sun(rng, (1.4, 3.0), 25.0), _random_sun(rng, (0.2, 1.2), 0.0)],
                 "sky": _random_sky(rng)}  # fmt: skip
+    if kind == "photo":
+        return choose_photo(rng)
     return {"kind": kind, **(FIXED if kind == "fixed" else STUDIO)}
 
 
@@ -74,16 +76,20 @@ def apply_light(scene: bpy.types.Scene, light: dict[str, Any]) -> None:
         bpy.data.lights.remove(old.data)  # takes the object along
     for index, sun in enumerate(light["suns"]):
         _add_sun(scene, f"sun{index}", sun)
+    for index, lamp in enumerate(light.get("lamps", [])):
+        _add_lamp(scene, f"lamp{index}", lamp)
     _set_sky(scene, light["sky"])
 
 
 def aim_light(scene: bpy.types.Scene, light: dict[str, Any], camera_to_world: np.ndarray) -> None:
-    """Turn the suns of a studio light with the camera; other lights stand still."""
-    if light["kind"] != "studio":
+    """Turn the suns of a studio light, and flashes, with the camera; other lights stand still."""
+    is_studio = light["kind"] == "studio"
+    if not is_studio and not any(sun.get("on_camera") for sun in light["suns"]):
         return
-    suns = [thing for thing in scene.objects if thing.type == "LIGHT"]
+    suns = [thing for thing in scene.objects if thing.type == "LIGHT" and thing.data.type == "SUN"]
     for thing, sun in zip(sorted(suns, key=lambda thing: thing.name), light["suns"]):
-        _point(thing, camera_to_world[:3, :3] @ np.asarray(sun["direction"]))
+        if is_studio or sun.get("on_camera"):
+            _point(thing, camera_to_world[:3, :3] @ np.asarray(sun["direction"]))
 
 
 def remove_lights(scene: bpy.types.Scene) -> None:
@@ -93,10 +99,24 @@ def remove_lights(scene: bpy.types.Scene) -> None:
 
 def _add_sun(scene: bpy.types.Scene, name: str, sun: dict[str, Any]) -> None:
     lamp = bpy.data.lights.new(name, "SUN")
-    lamp.angle, lamp.energy, lamp.color = 0.0, sun["strength"], sun["color"]
+    lamp.angle, lamp.energy, lamp.color = (
+        math.radians(sun.get("angle_deg", 0.0)),
+        sun["strength"],
+        sun["color"],
+    )
     thing = bpy.data.objects.new(name, lamp)
     scene.collection.objects.link(thing)
     _point(thing, np.asarray(sun["direction"]))
+
+
+def _add_lamp(scene: bpy.types.Scene, name: str, values: dict[str, Any]) -> None:
+    """A ball that shines alike all around, never in the picture itself."""
+    lamp = bpy.data.lights.new(name, "POINT")
+    lamp.energy, lamp.color, lamp.shadow_soft_size = values["power"], values["color"], values["radius"]
+    thing = bpy.data.objects.new(name, lamp)
+    thing.location = values["position"]
+    thing.visible_camera = False
+    scene.collection.objects.link(thing)
 
 
 def _point(thing: bpy.types.Object, direction: np.ndarray) -> None:

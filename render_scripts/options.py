@@ -2,6 +2,7 @@
 """Command line of render_views: options with their defaults and units, checked before Blender does anything."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -21,6 +22,10 @@ Axes are those Blender shows after importing the file by hand (importers turn gl
 Complete objects are skipped, so a killed run continues where it stopped.
 Glass is rendered opaque. One sample gives masks without anti-aliasing.
 Exit status: 0 all rendered, 3 some failed (see failed.jsonl), 1 none or wrong use."""
+
+
+RANGE_OPTIONS = ("--lens", "--distance")
+NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+")
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -58,10 +63,17 @@ def _add_image_options(group: argparse._ArgumentGroup) -> None:
     add("--samples", type=_whole(1, 4096), default=16, help="samples per pixel")
     add(
         "--light",
-        choices=("random", "fixed", "studio"),
+        choices=("random", "fixed", "studio", "photo"),
         default="random",
-        help="random: two suns and a sky per object; fixed: the same three suns; studio: suns on the camera",
+        help="random: two suns and a sky per object; fixed: the same three suns; studio: suns on the camera; "
+        "photo: sun, overcast, lamps, window or flash per object, soft and hard, warm and cold",
     )
+    add("--materials", choices=("keep", "random", "mixed"), default="keep",
+        help="keep the source's; random: colours, roughness and metal drawn per object or part; mixed: half of the "
+        "objects keep theirs")  # fmt: skip
+    add("--ground", type=_within(0.0, 1.0), default=0.0, metavar="SHARE",
+        help="share of objects that stand on a ground: out of the picture, it hides the sky below and throws back "
+        "light and shadow")  # fmt: skip
     add("--background", default="transparent", metavar="transparent|R,G,B|IMAGE",
         help="transparent, an sRGB colour in 0..255, or a picture (or folder of pictures) to crop from")  # fmt: skip
     add("--device", choices=("cpu", "gpu"), default="cpu", help="where Cycles renders")
@@ -76,8 +88,13 @@ def _add_camera_options(group: argparse._ArgumentGroup) -> None:
         metavar="|".join(CAMERA_KINDS) + "|FILE.json",
         help="how cameras are placed",
     )
-    add("--distance", type=_positive, default=2.0, help="distance from the object's centre in object units")
-    add("--lens", type=_positive, default=60.0, help="focal length in mm, on a 32 mm sensor")
+    add("--distance", type=_distance, default=2.0, metavar="D|FROM TO|auto",
+        help="distance from the object's centre in object units: one, drawn per view, or auto: where the object fills "
+        "the frame as with the defaults, whatever the lens")  # fmt: skip
+    add("--lens", type=_range, default=60.0, metavar="MM|FROM TO",
+        help="focal length in mm, on a 32 mm sensor; a range is drawn per view, even in its logarithm")  # fmt: skip
+    add("--roll", type=_within(0.0, 180.0), default=0.0, metavar="DEG",
+        help="camera roll, drawn per view within this many degrees either way")  # fmt: skip
     add("--azimuth", type=float, nargs=2, default=(0.0, 360.0), metavar=("FROM", "TO"),
         help="range in degrees; 0 sees the front, 90 stands at +X")  # fmt: skip
     add(
@@ -141,7 +158,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Parse and cross-check; wrong use prints one line and exits with status 1."""
     parser = build_parser()
     parser.error = _fail  # type: ignore[method-assign]
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(join_ranges(arguments))
     options.passes = _passes(options.passes) if isinstance(options.passes, str) else options.passes
     for name in ("azimuth", "elevation"):
         low, high = getattr(options, name)
@@ -149,7 +166,25 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             _fail(f"--{name} {low} {high}: the range must rise and be finite")
     if not (options.elevation[0] >= -90 and options.elevation[1] <= 90):
         _fail(f"--elevation {options.elevation[0]} {options.elevation[1]}: must lie in -90..90 degrees")
+    if options.distance == "auto" and options.normalise != "bbox":
+        _fail("--distance auto needs --normalise bbox: it counts on a bounding box of diagonal 1")
     return options
+
+
+def join_ranges(arguments: list[str]) -> list[str]:
+    """Arguments with the two numbers of "--lens FROM TO" joined to one word; argparse has no "one or two"."""
+    joined, rest = [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if (
+            word in RANGE_OPTIONS
+            and len(rest) > 1
+            and NUMBER.fullmatch(rest[0])
+            and NUMBER.fullmatch(rest[1])
+        ):
+            word = f"{word}={rest.pop(0)}..{rest.pop(0)}"
+        joined.append(word)
+    return joined
 
 
 def _fail(message: str) -> None:
@@ -174,6 +209,33 @@ def _positive(text: str) -> float:
     if not 0 < value < 1e12:
         raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
     return value
+
+
+def _within(low: float, high: float):
+    def convert(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not in {low:g}..{high:g}")
+        return value
+
+    convert.__name__ = "number"
+    return convert
+
+
+def _range(text: str) -> float | tuple[float, float]:
+    """A positive number, or two that rise, as FROM..TO."""
+    low, dots, high = text.partition("..")
+    try:
+        ends = _positive(low), _positive(high if dots else low)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor a range FROM..TO") from None
+    if ends[0] > ends[1]:
+        raise argparse.ArgumentTypeError(f"{text}: the range must rise")
+    return ends if ends[0] < ends[1] else ends[0]
+
+
+def _distance(text: str) -> float | tuple[float, float] | str:
+    return text if text == "auto" else _range(text)
 
 
 def _passes(text: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 from . import dataset_writer as writer
 from .axes import axes_for, invert, rotation_from_axes
 from .backgrounds import Background
+from .ground import apply_ground, choose_ground
 from .import_mesh import MeshError, import_file
 from .lighting import aim_light, apply_light, choose_light, remove_lights
 from .materials import assign_parts, prepare_materials
@@ -38,12 +39,14 @@ from .passes import (
 )
 from .png import encode_png
 from .points import encode_ply, read_points, sample_points
+from .recolour import Recolour, draw_recolours, recolour_pieces, recolour_points
 from .sources import Source, object_json
 from .viewset import View, ViewSettings, object_rng, object_views
 
 # Formats that carry vertex colours but no shader that says what they are for.
 VERTEX_COLOR_FORMATS = {".glb", ".gltf", ".obj", ".ply", ".stl", ".off"}
 FOLDERS = {"rgb": "images", "mask": "masks", "parts": "parts", "depth": "depth", "normals": "normals"}
+POINTS_COMMENTS = ["frame object: +Z up, front -Y", "unit bounding-box diagonal", "version 1"]
 
 
 class Job(NamedTuple):
@@ -70,6 +73,14 @@ class Model(NamedTuple):
     labelled: bool
     symmetry_order: int
     radius: float
+    floor: float
+
+
+class Look(NamedTuple):
+    """What was drawn for one object beside its light: ground, and material changes by part id."""
+
+    ground: dict[str, Any] | None
+    recolours: dict[int, Recolour]
 
 
 def render_object(job: Job, source: Source, sha256: str, on_view: Callable[[int, int], None]) -> list[str]:
@@ -81,8 +92,12 @@ def render_object(job: Job, source: Source, sha256: str, on_view: Callable[[int,
         views = object_views(job.views, job.options.seed, source.key)
         rng = object_rng(job.options.seed, source.key, "light")
         light = choose_light(job.options.light, rng)
+        table = points_table(job, model)
+        look = choose_look(job, model)
         if "rgb" in job.settings.passes:
             apply_light(job.scene, light)
+            apply_ground(job.scene, look.ground)
+            recolour_pieces(model.pieces, look.recolours, model.labelled)
         else:
             remove_lights(job.scene)
         with writer.object_folder(job.options.output, source.key) as folder:
@@ -93,9 +108,11 @@ def render_object(job: Job, source: Source, sha256: str, on_view: Callable[[int,
                 write_images(folder, index, images, scale, palette(len(model.part_names)))
                 frames.append(frame_json(index, view, images, light, job))
                 on_view(index, len(views))
-            if job.options.points:
-                writer.write_atomic(folder / "points.ply", points_ply(job, model))
+            if table is not None:
+                recolour_points(table, look.recolours, model.labelled)
+                writer.write_atomic(folder / "points.ply", encode_ply(table, POINTS_COMMENTS))
             document = transforms_json(job, model, frames, scale)
+            document["recon"] |= look_json(look)
             writer.write_atomic(folder / "transforms.json", writer.to_json(document))
         return warnings
     finally:
@@ -117,11 +134,29 @@ def load_model(job: Job, source: Source, sha256: str) -> tuple[Model, list[str]]
     labelled, part_warnings = assign_parts(pieces, names, job.mapping, source.key)
     for piece in pieces:
         piece.thing.pass_index = 1
-    radius = float(np.linalg.norm(surface_vertices(pieces), axis=1).max())
+    vertices = surface_vertices(pieces)
+    radius, floor = float(np.linalg.norm(vertices, axis=1).max()), float(vertices[:, 2].min())
     order = description.get("symmetry_order", 1)
     if not isinstance(order, int) or order < 0:
         raise MeshError(f"object.json: symmetry_order {order!r} is not a whole number >= 0")
-    return Model(source, sha256, pieces, matrix, names, labelled, order, radius), warnings + part_warnings
+    model = Model(source, sha256, pieces, matrix, names, labelled, order, radius, floor)
+    return model, warnings + part_warnings
+
+
+def choose_look(job: Job, model: Model) -> Look:
+    """Draw what an object looks like, each from a stream of its own: no knob moves what another draws."""
+    seed, key, options = job.options.seed, model.source.key, job.options
+    labels = list(range(1, len(model.part_names) + 1)) if model.labelled else [0]
+    recolours = draw_recolours(options.materials, labels, object_rng(seed, key, "materials"))
+    return Look(choose_ground(options.ground, model.floor, object_rng(seed, key, "ground")), recolours)
+
+
+def look_json(look: Look) -> dict[str, Any]:
+    """Entries of transforms.json's "recon" for what was drawn; none where nothing was."""
+    found: dict[str, Any] = {} if look.ground is None else {"ground": look.ground}
+    if look.recolours:
+        found["materials"] = {str(label): change._asdict() for label, change in look.recolours.items()}
+    return found
 
 
 def render_view(job: Job, model: Model, view: View, light: dict[str, Any], index: int) -> ViewImages:
@@ -167,11 +202,13 @@ def frame_json(index: int, view: View, images: ViewImages, light: dict[str, Any]
     if written["depth"] is not None:
         frame["depth_file_path"] = f"depth/{name}"
     frame["transform_matrix"] = view.camera_to_world.tolist()
-    if view.lens_mm != job.views.lens_mm:
+    if view.lens_mm != shared_lens_mm(job.views):
         frame["fl_x"] = frame["fl_y"] = focal_px(view.lens_mm, job.settings.size)
     recon: dict[str, Any] = {
         "azimuth_deg": view.azimuth_deg, "elevation_deg": view.elevation_deg, "distance": view.distance,
     }  # fmt: skip
+    if view.roll_deg:
+        recon["roll_deg"] = view.roll_deg
     if written["parts"] is not None:
         recon["part_path"] = f"parts/{name}"
     if written["normals"] is not None:
@@ -179,6 +216,12 @@ def frame_json(index: int, view: View, images: ViewImages, light: dict[str, Any]
     if images.rgba is not None:
         recon["light"] = light
     return {**frame, "recon": recon}
+
+
+def shared_lens_mm(views: ViewSettings) -> float | None:
+    """Focal length that all views have unless they say otherwise; None where it is drawn per view."""
+    low, high = views.lens_mm
+    return low if low == high else None
 
 
 def focal_px(lens_mm: float, size: int) -> float:
@@ -189,7 +232,9 @@ def focal_px(lens_mm: float, size: int) -> float:
 def transforms_json(job: Job, model: Model, frames: list[dict[str, Any]], scale: float) -> dict[str, Any]:
     """The whole transforms.json of one object."""
     size = job.settings.size
-    focal = focal_px(job.views.lens_mm, size)
+    lens_mm = shared_lens_mm(job.views)
+    # Readers may take a focal length of the whole file for that of all frames: none is written where they differ.
+    focal = {} if lens_mm is None else dict.fromkeys(("fl_x", "fl_y"), focal_px(lens_mm, size))
     recon: dict[str, Any] = {
         "version": 1,
         "name": model.source.name,
@@ -202,20 +247,20 @@ def transforms_json(job: Job, model: Model, frames: list[dict[str, Any]], scale:
     }
     if model.labelled:
         recon["parts"] = model.part_names
-    intrinsics = {"fl_x": focal, "fl_y": focal, "cx": size / 2, "cy": size / 2, "w": size, "h": size}
+    intrinsics = {**focal, "cx": size / 2, "cy": size / 2, "w": size, "h": size}
     depth = {"integer_depth_scale": scale} if "depth" in job.settings.passes else {}
     return {"camera_model": "PINHOLE", **intrinsics, **depth, "frames": frames, "recon": recon}
 
 
-def points_ply(job: Job, model: Model) -> bytes:
-    """points.ply: the model's own, moved into the object frame, else sampled from the meshes."""
+def points_table(job: Job, model: Model) -> np.ndarray | None:
+    """Rows of points.ply: the model's own, moved into the object frame, else sampled from the meshes."""
+    if not job.options.points:
+        return None
     own = model.source.path.parent / "points.ply"
     if model.source.path.stem == "model" and own.is_file():
-        table = read_points(own, model.object_from_source)
-    else:
-        rng = object_rng(job.options.seed, model.source.key, "points")
-        table = sample_points(model.pieces, job.options.points, rng, model.labelled)
-    return encode_ply(table, ["frame object: +Z up, front -Y", "unit bounding-box diagonal", "version 1"])
+        return read_points(own, model.object_from_source)
+    rng = object_rng(job.options.seed, model.source.key, "points")
+    return sample_points(model.pieces, job.options.points, rng, model.labelled)
 
 
 def seconds_since(start: float) -> float:

@@ -33,6 +33,7 @@ from render_scripts.viewset import ViewSettings, object_views
 VERSION = "0.1.0"
 ALL_RENDERED, NONE_RENDERED, SOME_FAILED, INTERRUPTED = 0, 1, 3, 130
 PALETTE_PARTS = 12
+LATER_KNOBS = {"roll": 0.0, "ground": 0.0, "materials": "keep"}  # option -> the value that changes nothing
 _interrupts: list[int] = []  # signals that came in, acted upon after the view at work
 # Bytes per pixel of PNGs, measured on chairs and cars at 128 px.
 BYTES_PER_PIXEL = {"rgb": 0.55, "mask": 0.06, "parts": 0.04, "depth": 0.25, "normals": 0.3}
@@ -101,13 +102,22 @@ def make_job(options: argparse.Namespace, scratch: Path) -> Job:
 def view_settings(options: argparse.Namespace) -> ViewSettings:
     """Camera options as ViewSettings."""
     azimuth, elevation = tuple(options.azimuth), tuple(options.elevation)
-    return ViewSettings(options.cameras, options.views, options.distance, options.lens, azimuth, elevation)
+    distance = None if options.distance == "auto" else _as_range(options.distance)
+    return ViewSettings(
+        options.cameras, options.views, distance, _as_range(options.lens), azimuth, elevation, options.roll
+    )
+
+
+def _as_range(value: float | tuple[float, float]) -> tuple[float, float]:
+    return value if isinstance(value, tuple) else (value, value)
 
 
 def render_json(options: argparse.Namespace) -> dict[str, object]:
     """Settings kept in dataset.json: everything that changes the images."""
     names = ("views", "size", "passes", "samples", "distance", "lens", "azimuth", "elevation", "cameras", "light",
              "background", "up", "front", "normalise", "points")  # fmt: skip
+    # Knobs that came later are named only where they are turned: datasets made before them stay as they are.
+    names += tuple(name for name, off in LATER_KNOBS.items() if getattr(options, name) != off)
     return {
         name: list(value) if isinstance(value := getattr(options, name), tuple) else value for name in names
     }

@@ -12,6 +12,8 @@ import numpy as np
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 KINDS = ("uniform", "fibonacci", "turntable")
 MAX_VIEWS = 10_000
+DEFAULT_DISTANCE, DEFAULT_LENS_MM = 2.0, 60.0
+BALL_RADIUS = 0.5  # of an object whose bounding box has the diagonal 1
 
 
 class View(NamedTuple):
@@ -22,17 +24,30 @@ class View(NamedTuple):
     elevation_deg: float
     distance: float
     lens_mm: float
+    roll_deg: float = 0.0
 
 
 class ViewSettings(NamedTuple):
-    """How to place cameras; `kind` is one of KINDS or the path of a JSON file. Angles in degrees."""
+    """How to place cameras; `kind` is one of KINDS or the path of a JSON file. Angles in degrees, ranges (from, to).
+
+    A `distance` of None is `framing_distance` of each view's lens; `roll_deg` is the largest roll either way.
+    """
 
     kind: str = "uniform"
     count: int = 24
-    distance: float = 2.0
-    lens_mm: float = 60.0
+    distance: tuple[float, float] | None = (DEFAULT_DISTANCE, DEFAULT_DISTANCE)
+    lens_mm: tuple[float, float] = (DEFAULT_LENS_MM, DEFAULT_LENS_MM)
     azimuth_deg: tuple[float, float] = (0.0, 360.0)
     elevation_deg: tuple[float, float] = (-20.0, 40.0)
+    roll_deg: float = 0.0
+
+
+class Lenses(NamedTuple):
+    """What is drawn per view beside the direction: focal length, distance and roll, (V,) each."""
+
+    lens_mm: np.ndarray
+    distance: np.ndarray
+    roll_deg: np.ndarray
 
 
 def object_rng(seed: int, name: str, purpose: str) -> np.random.Generator:
@@ -44,19 +59,46 @@ def object_rng(seed: int, name: str, purpose: str) -> np.random.Generator:
 def object_views(settings: ViewSettings, seed: int, name: str) -> list[View]:
     """Cameras of one object; raises ValueError for unusable settings or camera files."""
     if settings.kind not in KINDS:
-        return read_views(Path(settings.kind), settings)
+        return read_views(Path(settings.kind), settings, seed, name)
     rng = object_rng(seed, name, "cameras")
     angles = {"uniform": _uniform, "fibonacci": _fibonacci, "turntable": _turntable}[settings.kind](
         settings, rng
     )
-    return [
-        orbit(azimuth, elevation, settings.distance, settings.lens_mm)
-        for azimuth, elevation in angles.tolist()
-    ]
+    lenses = draw_lenses(settings, len(angles), seed, name)
+    columns = (lenses.distance, lenses.lens_mm, lenses.roll_deg)
+    return [orbit(*values) for values in np.column_stack((angles, *columns)).tolist()]
 
 
-def orbit(azimuth_deg: float, elevation_deg: float, distance: float, lens_mm: float) -> View:
-    """Camera on a sphere about the origin, looking at it."""
+def draw_lenses(settings: ViewSettings, count: int, seed: int, name: str) -> Lenses:
+    """Focal lengths, distances and rolls of an object's views; a stream each, so that no knob moves another's draw.
+
+    Focal lengths are uniform in their logarithm, as lenses are spaced: as many between 25 and 50 as 50 and 100 mm.
+    """
+    low, high = settings.lens_mm
+    lens_mm = low * (high / low) ** object_rng(seed, name, "lens").random(count)
+    if settings.distance is None:
+        distance = framing_distance(lens_mm)
+    else:
+        distance = _spread(object_rng(seed, name, "distance").random(count), settings.distance)
+    roll_deg = _spread(object_rng(seed, name, "roll").random(count), (-settings.roll_deg, settings.roll_deg))
+    return Lenses(lens_mm, distance, roll_deg)
+
+
+def framing_distance(lens_mm: np.ndarray) -> np.ndarray:
+    """Distance (V,) at which a ball of radius 1/2 fills the frame as much as with the default lens and distance.
+
+    A ball of radius r at distance d has the half angle asin(r / d), whose tangent times the focal length is its
+    radius in the image: kept the same, 0.97 of half the frame.
+    """
+    default = BALL_RADIUS / math.sqrt(DEFAULT_DISTANCE**2 - BALL_RADIUS**2)
+    tangent = default * DEFAULT_LENS_MM / np.asarray(lens_mm)
+    return BALL_RADIUS * np.sqrt(1 + 1 / tangent**2)
+
+
+def orbit(
+    azimuth_deg: float, elevation_deg: float, distance: float, lens_mm: float, roll_deg: float = 0.0
+) -> View:
+    """Camera on a sphere about the origin, looking at it; a positive roll turns the picture clockwise."""
     azimuth, elevation = math.radians(azimuth_deg), math.radians(elevation_deg)
     eye = distance * np.array(
         [
@@ -65,7 +107,16 @@ def orbit(azimuth_deg: float, elevation_deg: float, distance: float, lens_mm: fl
             math.sin(elevation),
         ]
     )
-    return View(look_at(eye), azimuth_deg, elevation_deg, distance, lens_mm)
+    matrix = look_at(eye)
+    if roll_deg:
+        matrix[:3, :3] = matrix[:3, :3] @ _about_z(math.radians(roll_deg))
+    return View(matrix, azimuth_deg, elevation_deg, distance, lens_mm, roll_deg)
+
+
+def _about_z(angle_rad: float) -> np.ndarray:
+    """Rotation (3,3) about +Z, counter-clockwise seen against it: of a camera, whose back is +Z."""
+    cos, sin = math.cos(angle_rad), math.sin(angle_rad)
+    return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
 
 def look_at(eye: np.ndarray) -> np.ndarray:
@@ -109,11 +160,12 @@ def _turntable(settings: ViewSettings, rng: np.random.Generator) -> np.ndarray:
     return np.stack((azimuth, np.full(settings.count, sum(settings.elevation_deg) / 2)), 1)
 
 
-def read_views(path: Path, settings: ViewSettings) -> list[View]:
+def read_views(path: Path, settings: ViewSettings, seed: int, name: str) -> list[View]:
     """Cameras of a JSON file: {"views": [...]} or {"frames": [...]}, each entry either angles or a matrix.
 
-    An entry has "azimuth_deg" and "elevation_deg" (optional "distance", "lens_mm"), or "transform_matrix"
-    (camera-to-world, OpenGL, 4x4). Raises ValueError naming the file and the entry.
+    An entry has "azimuth_deg" and "elevation_deg" (optional "distance", "lens_mm", "roll_deg"), or
+    "transform_matrix" (camera-to-world, OpenGL, 4x4; optional "lens_mm"). What is left out comes from `settings`.
+    Raises ValueError naming the file and the entry.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -126,21 +178,26 @@ def read_views(path: Path, settings: ViewSettings) -> list[View]:
     entries = document.get("views", document.get("frames")) if isinstance(document, dict) else document
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_VIEWS:
         raise ValueError(f"--cameras {path}: expected a list 'views' of 1 to {MAX_VIEWS} cameras")
+    lenses = draw_lenses(settings, len(entries), seed, name)
     return [
-        _view_entry(entry, settings, f"--cameras {path}: view {index}") for index, entry in enumerate(entries)
+        _view_entry(
+            entry, settings, [float(column[index]) for column in lenses], f"--cameras {path}: view {index}"
+        )
+        for index, entry in enumerate(entries)
     ]
 
 
-def _view_entry(entry: Any, settings: ViewSettings, where: str) -> View:
+def _view_entry(entry: Any, settings: ViewSettings, drawn: list[float], where: str) -> View:
     try:
-        lens_mm = float(entry.get("lens_mm", settings.lens_mm))
+        lens_mm = float(entry.get("lens_mm", drawn[0]))
         if "transform_matrix" in entry:
             return _matrix_view(np.asarray(entry["transform_matrix"], np.float64), lens_mm)
-        distance = float(entry.get("distance", settings.distance))
+        otherwise = float(framing_distance(np.array(lens_mm))) if settings.distance is None else drawn[1]
+        distance, roll_deg = float(entry.get("distance", otherwise)), float(entry.get("roll_deg", drawn[2]))
         angles = (float(entry["azimuth_deg"]), float(entry["elevation_deg"]))
-        if not (np.isfinite([*angles, distance, lens_mm]).all() and distance > 0 and lens_mm > 0):
+        if not (np.isfinite([*angles, distance, lens_mm, roll_deg]).all() and distance > 0 and lens_mm > 0):
             raise ValueError("values must be finite, distance and lens above 0")
-        return orbit(*angles, distance, lens_mm)
+        return orbit(*angles, distance, lens_mm, roll_deg)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(
             f"{where} needs azimuth_deg and elevation_deg, or transform_matrix ({error})"

@@ -114,6 +114,13 @@ def test_nothing_usable_is_status_1(need_bpy: None, tmp_path: Path) -> None:
         (["--axes", "no.json"], "--axes"),
         (["--size", "1000000"], "not in"),
         (["--lens", "0"], "above 0"),
+        (["--lens", "60", "25"], "must rise"),
+        (["--lens", "25.."], "neither a number nor a range"),
+        (["--distance", "far"], "neither a number nor a range"),
+        (["--distance", "auto", "--normalise", "none"], "needs --normalise bbox"),
+        (["--roll", "200"], "not in 0..180"),
+        (["--ground", "2"], "not in 0..1"),
+        (["--materials", "gold"], "invalid choice"),
         ([], "--output"),
     ],
 )
