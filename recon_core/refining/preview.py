@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One picture of a refinement: the cloud before and after, over the photograph, against the mask, from four sides."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from .. import visual
+from ..cameras import Cameras
+from ..data.crop import crop_cameras, crop_square
+from ..inference.preview import show_mask
+from ..pointcloud import PointCloud
+from .refine import Refined
+from .sources import View
+
+TILE = 240
+_AZIMUTHS_DEG = (30, 120, 210, 300)
+_ELEVATION_DEG = 20
+_DOT_PX = 2
+_BEFORE, _AFTER = (235, 90, 60), (40, 120, 235)
+
+
+def draw_refined(
+    views: Sequence[View],
+    before: tuple[PointCloud, Sequence[Cameras]],
+    after: tuple[PointCloud, Sequence[Cameras]],
+    refined: Refined,
+) -> np.ndarray:
+    """Draw the preview (H,W,3) uint8 of clouds with their cameras of the full images, before and after."""
+    ious, (target, *drawn) = refined.figures.iou, refined.drawn
+    rows, texts = [], []
+    for index, (view, box) in enumerate(zip(views, refined.boxes, strict=True)):
+        photo = visual.to_rgb(crop_square(np.dstack((_rgb(view), np.full_like(view.mask, 255))), box, TILE))
+        shown = crop_square(
+            np.dstack((show_mask(_rgb(view), view.mask), np.full_like(view.mask, 255))), box, TILE
+        )
+        row = [visual.to_rgb(shown)]
+        for (cloud, cameras), color in ((before, _BEFORE), (after, _AFTER)):
+            row.append(_dots(photo, cloud, crop_cameras(cameras[index], box, TILE), color))
+        row += [_enlarged(visual.mask_overlay(one[index], target[index])) for one in drawn]
+        rows.append(row)
+        texts.append(
+            [
+                f"mask: {view.mask_source}",
+                "before",
+                "after",
+                f"before: IoU {ious[0]:.2f}",
+                f"after: {ious[1]:.2f}",
+            ]
+        )
+    for word, (cloud, _) in (("before", before), ("after", after)):
+        rows.append(
+            [
+                visual.draw_cloud(cloud.xyz, cloud.colors, azimuth, _ELEVATION_DEG, TILE)
+                for azimuth in _AZIMUTHS_DEG
+            ]
+        )
+        texts.append([f"{word}, azimuth {azimuth}°" for azimuth in _AZIMUTHS_DEG])
+    return visual.grid(rows, texts)
+
+
+def _rgb(view: View) -> np.ndarray:
+    return visual.to_rgb(view.image.rgba)
+
+
+def _dots(photo: np.ndarray, cloud: PointCloud, camera: Cameras, color: tuple[int, int, int]) -> np.ndarray:
+    """The photograph, paled, with each point that is in front of the camera as a dot of one colour."""
+    picture = np.rint(0.6 * photo + 0.4 * 255).astype(np.uint8)
+    uv_px, depth = camera.project(torch.as_tensor(cloud.xyz, dtype=torch.float64)[None])
+    corner = np.floor(uv_px[0][depth[0] > 0].numpy() - (_DOT_PX - 1) / 2).astype(np.int64)
+    for right in range(_DOT_PX):
+        for down in range(_DOT_PX):
+            u, v = (corner + (right, down)).T
+            inside = (u >= 0) & (u < TILE) & (v >= 0) & (v < TILE)
+            picture[v[inside], u[inside]] = color
+    return picture
+
+
+def _enlarged(picture: np.ndarray) -> np.ndarray:
+    factor = max(1, TILE // picture.shape[0])
+    return picture.repeat(factor, 0).repeat(factor, 1)

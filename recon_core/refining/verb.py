@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `recon refine` does with files: read, refine, colour again, write PLY, preview and JSON, say what came of it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from tqdm import tqdm
+
+from .. import __version__
+from ..cameras import Cameras
+from ..errors import ConfigError, InputError
+from ..inference.foreground import check_method
+from ..inference.photo_camera import colors_from_photo, pose_record
+from ..inference.reconstruct import COLOR_SOURCES
+from ..io.atomic import write_json
+from ..io.images import write_png
+from ..io.ply import write_ply
+from ..pointcloud import PointCloud
+from .camera_step import CameraPrior
+from .preview import draw_refined
+from .refine import Refined, RefineOptions, Symmetry, refine
+from .sources import Source, View, read_cameras, read_source, read_views
+
+Pose = Literal["auto", "fit", "keep"]
+Report = Callable[[str, float], None]
+KEPT = CameraPrior(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class RefineRequest:
+    """What `recon refine` was asked for."""
+
+    source: Path
+    images: tuple[Path, ...]
+    out: Path
+    masks: tuple[Path, ...] = ()
+    cameras: tuple[Path, ...] = ()
+    foreground: str = "auto"
+    pose: Pose = "auto"
+    symmetry: Symmetry = "auto"
+    steps: int = RefineOptions.steps
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for values that make no sense."""
+        check_method(self.foreground)
+        if self.pose not in get_args(Pose):
+            raise ConfigError(f"pose is {self.pose!r}, expected auto, fit or keep.")
+        if not self.images:
+            raise ConfigError("Give at least one image to refine against.")
+
+    def options(self) -> RefineOptions:
+        """The options of the optimisation; cameras that the user gave are right unless said otherwise."""
+        kept = self.pose == "keep" or (self.pose == "auto" and bool(self.cameras))
+        options = RefineOptions(steps=self.steps, symmetry=self.symmetry)
+        return replace(options, camera=KEPT) if kept else options
+
+
+@dataclass(frozen=True)
+class RefineResult:
+    """The files that were written, and the JSON file's content."""
+
+    ply: Path
+    preview: Path
+    json: Path
+    record: dict[str, Any]
+
+
+def refine_files(request: RefineRequest, report: Report = lambda _stage, _share: None) -> RefineResult:
+    """Do what was asked; report is called with a stage (load, refine, write) and the share done of all."""
+    report("load", 0.0)
+    options = request.options()
+    source = read_source(request.source)
+    views = read_views(request.images, request.masks, _cameras(request, source), request.foreground)
+    report("refine", 0.1)
+    refined = refine(
+        source.cloud,
+        [view.camera for view in views],
+        [view.mask for view in views],
+        options,
+        lambda share: report("refine", round(0.1 + 0.75 * share, 3)),
+    )
+    report("write", 0.85)
+    return _write(request, source, views, replace(refined, cloud=_recolored(refined, views)))
+
+
+def _cameras(request: RefineRequest, source: Source) -> list[Cameras]:
+    if request.cameras:
+        return [camera for path in request.cameras for camera in read_cameras(path)]
+    if source.camera is None:
+        what = "was made by a model that predicts no pose" if source.record else "is a cloud without a camera"
+        raise InputError(
+            f"{source.path} {what}. Give --camera FILE, a JSON with the image's camera; `recon place` finds one."
+        )
+    return [source.camera]
+
+
+def _recolored(refined: Refined, views: list[View]) -> PointCloud:
+    """Colours that were looked up in the photograph are looked up again where the points are now."""
+    cloud = refined.cloud
+    if cloud.colors is None or cloud.comments.get("color") != COLOR_SOURCES["projected"] or len(views) != 1:
+        return cloud
+    rgba = np.dstack((views[0].image.rgba[..., :3], views[0].mask))
+    return replace(cloud, colors=colors_from_photo(cloud.xyz, refined.cameras[0], rgba))
+
+
+def _write(request: RefineRequest, source: Source, views: list[View], refined: Refined) -> RefineResult:
+    """Write the three files; the JSON comes last, so where it is, the others are whole."""
+    out = request.out
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out} cannot be used as a folder ({error.strerror or error}).") from None
+    stem = _stem(request, source)
+    ply, preview, json_path = (out / f"{stem}.{ending}" for ending in ("ply", "png", "json"))
+    cloud = replace(refined.cloud, comments={**refined.cloud.comments, "refined": f"recon {__version__}"})
+    write_ply(ply, cloud)
+    before = (source.cloud, [view.camera for view in views])
+    write_png(preview, draw_refined(views, before, (cloud, refined.cameras), refined))
+    record = describe(source, views, refined) | {"files": {"cloud": ply.name, "preview": preview.name}}
+    write_json(json_path, record)
+    return RefineResult(ply, preview, json_path, record)
+
+
+def _stem(request: RefineRequest, source: Source) -> str:
+    """The cloud's name, with _refined where its files, or an image's, would be replaced."""
+    stem = source.cloud_path.stem
+    inputs = {path.resolve() for path in (source.path, source.cloud_path, *request.images, *request.masks)}
+    taken = any((request.out / f"{stem}.{ending}").resolve() in inputs for ending in ("ply", "png", "json"))
+    return f"{stem}_refined" if taken else stem
+
+
+def describe(source: Source, views: list[View], refined: Refined) -> dict[str, Any]:
+    """What the JSON file says: what the source's said, with the new pose, and how refining went."""
+    kept = {key: value for key, value in source.record.items() if key not in ("files", "timings_ms", "pose")}
+    poses = [pose_record(camera) for camera in refined.cameras]
+    for pose in poses:
+        pose["note"] = (
+            "rotation from the cloud's frame to the camera's (+X right, +Y up, looking along -Z), refined"
+        )
+    return kept | {
+        "version": 1,
+        "generator": f"recon {__version__}",
+        "points": len(refined.cloud),
+        "pose": poses[0],
+        "images": [
+            {"file": view.path.name, "mask": view.mask_source, "camera": pose["camera"]}
+            for view, pose in zip(views, poses, strict=True)
+        ],
+        "refine": {"of": source.path.name} | refined.figures.record(),
+    }
+
+
+def run(request: RefineRequest, as_json: bool, quiet: bool) -> int:
+    """Refine, print what came of it, return exit status 0."""
+    layout = "{desc:<8}{percentage:3.0f}%|{bar}| [{elapsed}<{remaining}]"
+    with tqdm(total=1.0, bar_format=layout, disable=True if quiet or as_json else None, leave=False) as bar:
+
+        def show(stage: str, share: float) -> None:
+            bar.set_description_str(stage, refresh=False)
+            bar.update(share - bar.n)
+
+        result = refine_files(request, show)
+    files = {"ply": str(result.ply), "preview": str(result.preview), "json": str(result.json)}
+    print(json.dumps(files | {"record": result.record}, indent=1) if as_json else text_of(result))
+    return 0
+
+
+def text_of(result: RefineResult) -> str:
+    """A few lines of text about one refinement."""
+    figures = result.record["refine"]
+    sides = "both sides tied" if figures["symmetric"] else "sides not tied"
+    turned = f", camera turned by {figures['turned_deg']:.1f}°" if figures["turned_deg"] else ""
+    iou, seconds = figures["iou"], figures["seconds"]
+    lines = [
+        f"{result.ply}: mask IoU {iou[0]:.2f} -> {iou[1]:.2f}, {figures['steps']} steps in {seconds:.1f} s",
+        f"  points moved by {100 * figures['moved']:.1f} % of the diagonal on average, {sides}{turned}",
+        f"  {result.preview}  {result.json}",
+    ]
+    return "\n".join(lines)
