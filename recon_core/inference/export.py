@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 from .. import __version__
+from ..cameras import DEFAULT_DISTANCE
 from ..canonical_frame import OBJECT_FRAME, CanonicalFrame, read_canonical
 from ..data.augment import TEST_BACKGROUND
 from ..data.crop import MASK_THRESHOLD
 from ..errors import CheckpointError, ConfigError, MissingDependency
 from ..io.atomic import atomic_path, write_json
 from ..io.weights import read_json
-from ..methods.poses import KnownPose
+from ..methods.poses import KnownPose, Pose
 from ..methods.run import LoadedRun, load_run
 from ..visual import palette
 from .limits import limits_of
@@ -26,8 +27,12 @@ _LEGEND = {
     "xyz": "(N,3) float32: points in the frame of the card",
     "opacity": "(N,) float32 in 0..1",
     "color": "(N,3) float32: sRGB in 0..1",
-    "parts": "(N,P) float32: probability of each part, in the order of the card; the id is the index plus 1",
+    "parts": "(N,P) float32: probability of each part slot; of these, the category's parts in the order of the card "
+    "count, and the id is the index plus 1",
     "rotation": "(3,3) float32: from the points' frame to the camera's (+X right, +Y up, looks along -Z)",
+    "rotations": "(K,3,3) float32: as rotation, which is the best scored of them",
+    "rotation_scores": "(K,) float32: how probable each of rotations is",
+    "category": "(C,) float32: probability of each category, in the order of the card",
 }
 
 
@@ -104,7 +109,7 @@ def describe(
     run: LoadedRun, frame: CanonicalFrame, names: list[str], shapes: list[list[int]]
 ) -> dict[str, Any]:
     """The card: what who uses the file must know. The file's own name, size and hash are added to it."""
-    card, pose = run.card, run.config.pose
+    card = run.card
     vocabulary = run.vocabulary
     colors = palette(vocabulary.slots)
     legend = {
@@ -116,7 +121,7 @@ def describe(
     }
     aligned = frame.rotation is not None
     content = {
-        "version": 1,
+        "version": 2,  # parts are named per category since 2
         "generator": f"recon {__version__}",
         "recipe": card.get("recipe"),
         "steps": card.get("steps"),
@@ -128,7 +133,7 @@ def describe(
         "licence": card.get("licence"),
         "metrics": _metrics(run),
         "points": run.config.model.points,
-        "pose": None if isinstance(pose, KnownPose) else {"learnt": True, "distance": pose.distance},
+        "pose": _pose(run.config.pose),
         "input": {
             "name": INPUT,
             "layout": "(1,H,W,4) uint8: sRGB with straight alpha, row 0 on top; alpha is the object's mask",
@@ -143,6 +148,13 @@ def describe(
         },
     }
     return content | {"limits": limits_of(content)}
+
+
+def _pose(pose: Pose) -> dict[str, Any] | None:
+    """Whether there is a rotation, in whose frame, and the distance (object diagonals) that cameras stand at."""
+    if not isinstance(pose, KnownPose):
+        return {"learnt": True, "distance": pose.distance}
+    return None if pose.student is None else {"learnt": False, "distance": DEFAULT_DISTANCE}
 
 
 def _require_onnx() -> None:

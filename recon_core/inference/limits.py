@@ -9,6 +9,7 @@ def limits_of(card: dict[str, Any]) -> list[str]:
     side, known = card["input"]["size"], ", ".join(card["categories"])
     limits = [
         f"Knows only: {known}. All else comes out as one." if known else "Knows only what it was trained on.",
+        *_unnamed(card),
         "One object per image, told by its mask.",
         f"Sees {side} x {side} pixels, gives {card['points']:,} points.",
     ]
@@ -22,3 +23,10 @@ def limits_of(card: dict[str, Any]) -> list[str]:
     if card.get("frame_note"):
         limits.append(f"Orientation: {card['frame_note']}.")
     return limits
+
+
+def _unnamed(card: dict[str, Any]) -> list[str]:
+    """A model of several categories that does not say which one it sees cannot name parts either."""
+    if len(card["categories"]) < 2 or "category" in card["outputs"]:
+        return []
+    return ["Does not say which of these it sees; parts have the names of all."]

@@ -12,6 +12,7 @@ from ..cameras import matrix_to_quaternion, quaternion_to_matrix
 from ..geometry.solid import LEAST_OPACITY
 from ..methods.pose_choice import Look, pose_at_test_time
 from ..methods.run import LoadedRun
+from ..models.viewpoint import best_rotation
 from ..pointcloud import Points
 
 # Distances of a step of the search for nearest points: 16 MiB a copy.
@@ -20,7 +21,7 @@ _PAIRS = 1 << 22
 _CANDIDATES = 8
 # Added to the squared distance of faint points; coordinates are below 1.
 _FAR = 1e3
-OUTPUTS = ("xyz", "opacity", "color", "parts", "rotation")
+OUTPUTS = ("xyz", "opacity", "color", "parts", "rotation", "rotations", "rotation_scores", "category")
 
 
 class ExportModel(nn.Module):
@@ -38,29 +39,36 @@ class ExportModel(nn.Module):
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Only the outputs that are there."""
-        points, rotation = self._predicted(images)
-        if self.canonical is not None:
-            points.xyz = points.xyz @ self.canonical.T
-            rotation = None if rotation is None else rotation @ self.canonical.T
-        parts = None if points.part_logits is None else points.part_logits.softmax(-1)
-        every = (points.xyz, points.opacity, points.color, parts, rotation)
-        return tuple(value[0] for value in every if value is not None)
+        return tuple(value[0] for value in self._every(images) if value is not None)
 
     def names(self, images: torch.Tensor) -> list[str]:
         """Names of what forward gives."""
-        points, rotation = self._predicted(images)
-        every = (points.xyz, points.opacity, points.color, points.part_logits, rotation)
-        return [name for name, value in zip(OUTPUTS, every, strict=True) if value is not None]
+        return [name for name, value in zip(OUTPUTS, self._every(images), strict=True) if value is not None]
 
-    def _predicted(self, images: torch.Tensor) -> tuple[Points, torch.Tensor | None]:
-        """As LoadedRun.predict."""
+    def _every(self, images: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """In the order of OUTPUTS, None for what the model does not predict; as LoadedRun.predict."""
         if self.network.pose is None:
-            shape = self.network(images)[0]
-            assert isinstance(shape, Points)
-            return solid_points_fixed(shape), None
-        return pose_at_test_time(
+            return self._of_known_cameras(images)
+        points, rotation = pose_at_test_time(
             images, self._look, self.network.pose_of, halfway, self.mirror, self.config.pose, self.margin
         )
+        if self.canonical is not None:
+            points.xyz, rotation = points.xyz @ self.canonical.T, rotation @ self.canonical.T
+        tells = self.network.category is not None
+        category = self.network.categorise(self.network.encode(images)) if tells else None
+        return (*_attributes(points), rotation, None, None, _shares(category))
+
+    def _of_known_cameras(self, images: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        features = self.network.encode(images)
+        shape = self.network.decode(features, images)
+        assert isinstance(shape, Points)
+        found = (None, None, None)
+        if self.network.viewpoint is not None:
+            rotations, scores = self.network.viewpoint(features)
+            found = best_rotation(rotations, scores), rotations, _shares(scores)
+        return (
+            *_attributes(solid_points_fixed(shape)), *found, _shares(self.network.categorise(features))
+        )  # fmt: skip
 
     def _look(self, images: torch.Tensor) -> Look:
         assert self.network.pose is not None
@@ -69,6 +77,15 @@ class ExportModel(nn.Module):
         assert isinstance(shape, Points)
         points = solid_points_fixed(shape)
         return Look(points, self.network.pose(features), self.network.pose.hypotheses(features))
+
+
+def _attributes(points: Points) -> tuple[torch.Tensor | None, ...]:
+    return points.xyz, points.opacity, points.color, _shares(points.part_logits)
+
+
+def _shares(logits: torch.Tensor | None) -> torch.Tensor | None:
+    """Probabilities along the last axis."""
+    return None if logits is None else logits.softmax(-1)
 
 
 def halfway(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_dataset import make_tiny_dataset
+from two_categories import CATEGORIES, make_two_categories
 from typer.testing import CliRunner
 
 from recon_core import cli
@@ -35,7 +36,7 @@ from recon_core.training.start import TrainRequest, start_training
 onnx = pytest.importorskip("onnx", reason="the onnx extra is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
 
-RECIPES = ("splat", "splat_full", "splat_unposed")
+RECIPES = ("splat", "splat_full", "splat_unposed", "told")
 SMALL = (
     "model.points=200", "model.width=8", "model.features=64", "model.hidden=64", "optim.objects=2",
     "optim.views=2", "optim.steps=4", "data.mask_size=32",
@@ -44,6 +45,11 @@ QUICK_SEARCH = (
     "pose.hypotheses=3",
     "pose.bootstrap={templates: 2, azimuths: 8, elevations_deg: [10], points: 60, first_iterations: 9, iterations: 9}",
 )
+# Two categories, told from the input, and from where it was seen.
+TOLD = (
+    "model.heads=[xyz, opacity, color, parts, category]", "pose.student={hypotheses: 3}",
+    'terms=[{"kind": "splat_mask"}, {"kind": "category"}]',
+)  # fmt: skip
 TURN = [[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
 
 
@@ -52,11 +58,13 @@ def runs(tmp_path_factory) -> dict[str, Path]:
     """A run of each recipe, a few steps long, whose opacities are scattered so that points are faint and solid."""
     root = tmp_path_factory.mktemp("export")
     data = make_tiny_dataset(root / "data", objects=4, views=3)
+    several = make_two_categories(root / "several", objects=4, views=3)
     found = {}
     for recipe in RECIPES:
         search = QUICK_SEARCH if recipe == "splat_unposed" else ()
+        own, name = (several, "splat_full") if recipe == "told" else (data, recipe)
         request = TrainRequest(
-            data, recipe, root / recipe, (*SMALL, *search), device="cpu", threads=1
+            own, name, root / recipe, (*SMALL, *search, *(TOLD if recipe == "told" else ())), device="cpu", threads=1
         )  # fmt: skip
         found[recipe] = start_training(request).run
         scatter(found[recipe])
@@ -116,16 +124,21 @@ def test_result_equals_reconstruct(runs, models, recipe, tmp_path):
         np.testing.assert_allclose(found["xyz"], expected.cloud.xyz, atol=1e-4)
         np.testing.assert_allclose(found["opacity"], expected.cloud.opacity, atol=1e-4)
         assert found["opacity"].min() >= 0.1
-        if recipe == "splat_full":
+        if recipe in ("splat_full", "told"):
             levels = found["color"] * 255
             np.testing.assert_allclose(levels, expected.cloud.colors, atol=0.5 + 255e-3)
-            certain = np.sort(found["parts"], 1)
+            own = found["parts"][:, : len(expected.part_names)]
+            certain = np.sort(own, 1)
             certain = certain[:, -1] - certain[:, -2] > 1e-4
             assert certain.sum() > 150
-            labels = found["parts"].argmax(1) + 1
+            labels = own.argmax(1) + 1
             np.testing.assert_array_equal(labels[certain], expected.cloud.labels[certain])
             np.testing.assert_allclose(found["parts"].sum(1), 1, atol=1e-5)
-        if recipe == "splat_unposed":
+        if recipe == "told":
+            best = int(found["category"].argmax())
+            assert expected.category == list(CATEGORIES)[best]
+            np.testing.assert_allclose(found["category"][best], expected.category_probability, atol=1e-4)
+        if recipe in ("splat_unposed", "told"):
             turned = expected.camera.world_to_cam[0, :3, :3].numpy()
             np.testing.assert_allclose(found["rotation"], turned, atol=1e-4)
 
@@ -148,6 +161,12 @@ def test_file_equals_torch_on_any_input(runs, models, recipe):
             np.testing.assert_allclose(found["parts"], probabilities, atol=1e-4)
         if expected.rotation is not None:
             np.testing.assert_allclose(found["rotation"], expected.rotation[0].numpy() @ turn.T, atol=1e-4)
+        if recipe == "told":
+            for name, value in {"rotations": expected.hypotheses, "rotation_scores": expected.scores}.items():
+                np.testing.assert_allclose(found[name], value[0].numpy(), atol=1e-4)
+            np.testing.assert_allclose(found["category"], expected.category[0].numpy(), atol=1e-4)
+            best = found["rotation_scores"].argmax()
+            np.testing.assert_array_equal(found["rotation"], found["rotations"][best])
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +288,13 @@ def test_card_describes_the_file(models):
     assert "64 x 64 pixels" in limits
     assert "no camera pose" in limits
     assert "no parts" not in limits  # it predicts them
+    told = json.loads(models["told"].with_suffix(".json").read_text())
+    names = {category: [part["name"] for part in parts] for category, parts in told["parts"].items()}
+    assert names == CATEGORIES
+    assert told["pose"] == {"learnt": False, "distance": 2.0}
+    assert told["frame"].startswith("object")
+    assert list(told["outputs"])[4:] == ["rotation", "rotations", "rotation_scores", "category"]
+    assert not any("Does not say" in limit or "Orientation" in limit for limit in told["limits"])
     unposed = json.loads(models["splat_unposed"].with_suffix(".json").read_text())
     assert unposed["pose"] == {"learnt": True, "distance": 2.0}
     assert unposed["frame"].startswith("object")
