@@ -58,7 +58,7 @@ def _draw(rng: np.random.Generator) -> Recolour:
 def _color(rng: np.random.Generator) -> tuple[float, float, float]:
     """Linear RGB of a thing: grey to black or white, the browns of wood and leather, or any paint."""
     family = rng.random()
-    hue, saturation, value = rng.random(), rng.uniform(0.02, 0.12), rng.uniform(0.05, 0.95)
+    hue, saturation, value = rng.random(), rng.uniform(0.02, 0.12), rng.uniform(0.1, 0.95)
     if family > 0.65:
         saturation, value = rng.uniform(0.3, 0.95), rng.uniform(0.2, 0.95)
     elif family > 0.4:
