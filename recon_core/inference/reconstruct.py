@@ -14,6 +14,8 @@ import torch
 from .. import __version__
 from ..cameras import DEFAULT_DISTANCE, Cameras
 from ..canonical_frame import OBJECT_FRAME, read_canonical
+from ..confidence.assess import Confidence, assess
+from ..confidence.variants import Mode, check_mode
 from ..data.crop import crop_square, fit_box
 from ..errors import CheckpointError, ConfigError, InputError, ReconError
 from ..io.atomic import write_json
@@ -23,6 +25,7 @@ from ..pointcloud import PointCloud, Points
 from ..vocabulary import Vocabulary, read_vocabulary
 from .foreground import check_method, find_mask
 from .photo_camera import colors_by_height, colors_from_photo, fit_camera, pose_record
+from .result_files import MASK_ENDING, distinct_stems, relative_path
 
 # Colours are looked up in the photograph itself, at most this many pixels wide.
 _COLOR_SIDE = 512
@@ -76,6 +79,7 @@ class Reconstruction:
     part_names: list[str]
     frame: str
     timings_ms: dict[str, float] = field(default_factory=dict)
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,17 @@ class Failure:
 
 
 def reconstruct_image(
-    image_path: str | Path, run: Predictor, mask_path: str | Path | None = None, foreground: str = "auto"
+    image_path: str | Path,
+    run: Predictor,
+    mask_path: str | Path | None = None,
+    foreground: str = "auto",
+    confidence: str = "none",
 ) -> Reconstruction:
-    """Reconstruct one photograph in memory; raises InputError when it, or its mask, cannot be used."""
+    """Reconstruct one photograph in memory; raises InputError when it, or its mask, cannot be used.
+
+    confidence: none, or how thoroughly to find out which points to trust (recon_core/confidence/variants.py).
+    """
+    mode = check_mode(confidence)
     timings: dict[str, float] = {}
     with _timed(timings, "read"):
         image = read_image(image_path)
@@ -120,6 +132,8 @@ def reconstruct_image(
     with _timed(timings, "colour"):
         camera = _camera(rotation, cloud, mask, run)
         color_source = _add_colors(cloud, camera, cut)
+    with _timed(timings, "confidence"):
+        trust = _add_confidence(cloud, camera, crop, prediction, run, mode)
     timings["total"] = round(sum(timings.values()), 3)
     _name_parts(cloud, category, names)
     return Reconstruction(
@@ -136,6 +150,7 @@ def reconstruct_image(
         names,
         frame,
         timings,
+        trust,
     )
 
 
@@ -146,9 +161,10 @@ def reconstruct(
     out_dir: str | Path = ".",
     foreground: str = "auto",
     stem: str | None = None,
+    confidence: str = "none",
 ) -> ReconstructResult:
-    """Reconstruct one photograph and write OUT/<stem>.ply, .png (preview) and .json; each file is atomic."""
-    result = reconstruct_image(image_path, run, mask_path, foreground)
+    """Reconstruct one photograph and write OUT/<stem>.ply, .png (preview), .mask.png and .json; each file is atomic."""
+    result = reconstruct_image(image_path, run, mask_path, foreground, confidence)
     return write_reconstruction(result, Path(image_path), run, Path(out_dir), stem or Path(image_path).stem)
 
 
@@ -158,11 +174,12 @@ def reconstruct_all(
     out_dir: str | Path,
     mask_path: str | Path | None = None,
     foreground: str = "auto",
+    confidence: str = "none",
 ) -> Iterator[ReconstructResult | Failure]:
     """Reconstruct photographs one after the other; a failure is yielded and does not stop the others.
 
-    Raises ConfigError for an unknown foreground method and for one mask given with several images, InputError
-    when out_dir cannot be a folder.
+    Raises ConfigError for an unknown foreground method or confidence and for one mask given with several images,
+    InputError when out_dir cannot be a folder.
     """
     paths = [Path(path) for path in image_paths]
     if mask_path is not None and len(paths) > 1:
@@ -171,10 +188,11 @@ def reconstruct_all(
             "Run them one by one, or give images with an alpha channel."
         )
     check_method(foreground)
+    check_mode(confidence)
     out = _output_folder(Path(out_dir))
     for path, stem in zip(paths, distinct_stems(paths, out), strict=True):
         try:
-            yield reconstruct(path, run, mask_path, out, foreground, stem)
+            yield reconstruct(path, run, mask_path, out, foreground, stem, confidence)
         except ReconError as error:
             yield Failure(path, str(error))
         except OSError as error:  # a full disk, a folder that vanished
@@ -189,35 +207,19 @@ def exit_status(outcomes: Sequence[ReconstructResult | Failure]) -> int:
     return 1 if failures == len(outcomes) else 3
 
 
-def distinct_stems(image_paths: Sequence[Path], out_dir: Path) -> list[str]:
-    """A name for each image's results: its stem, numbered when taken; results never replace an input image."""
-    inputs = {path.resolve() for path in image_paths}
-    taken: set[str] = set()
-    stems = []
-    for path in image_paths:
-        candidates = [path.stem] + [f"{path.stem}_{number}" for number in range(2, len(image_paths) + 2)]
-        candidates += [f"{path.stem}_cloud_{number}" for number in range(1, 2 * len(image_paths) + 2)]
-        free = (
-            name
-            for name in candidates
-            if name.lower() not in taken and (out_dir / f"{name}.png").resolve() not in inputs
-        )
-        stem = next(free)
-        taken.add(stem.lower())
-        stems.append(stem)
-    return stems
-
-
 def write_reconstruction(
     result: Reconstruction, image_path: Path, run: Predictor, out_dir: Path, stem: str
 ) -> ReconstructResult:
-    """Write the three files of one result; the JSON comes last, so where it is, the others are whole."""
+    """Write the four files of one result; the JSON comes last, so where it is, the others are whole."""
     from .preview import draw_preview
 
-    ply, preview, json_path = (out_dir / f"{stem}.{ending}" for ending in ("ply", "png", "json"))
+    endings = (".ply", ".png", MASK_ENDING, ".json")
+    ply, preview, mask, json_path = (out_dir / f"{stem}{ending}" for ending in endings)
     timings = dict(result.timings_ms)
     with _timed(timings, "write_ply"):
         write_ply(ply, result.cloud)
+    with _timed(timings, "write_mask"):
+        write_png(mask, result.mask)
     with _timed(timings, "preview"):
         rotation = None if result.camera is None else result.camera.world_to_cam[0, :3, :3].numpy()
         picture = draw_preview(
@@ -232,8 +234,9 @@ def write_reconstruction(
         write_png(preview, picture)
     record = describe(result, image_path, run) | {
         "timings_ms": timings,
-        "files": {"cloud": ply.name, "preview": preview.name},
+        "files": {"cloud": ply.name, "preview": preview.name, "mask": mask.name},
     }
+    record["image"]["path"] = relative_path(image_path, out_dir)
     write_json(json_path, record)
     return ReconstructResult(image_path, ply, preview, json_path, record)
 
@@ -263,6 +266,7 @@ def describe(result: Reconstruction, image_path: Path, run: Predictor) -> dict[s
         "frame": result.frame,
         "colour": COLOR_SOURCES[result.color_source],
         "parts": parts,
+        "confidence": None if result.confidence is None else result.confidence.record(),
         "pose": None if result.camera is None else pose_record(result.camera),
         "run": {"folder": str(run.folder), "recipe": card.get("recipe"), "steps": card.get("steps")},
     }
@@ -327,6 +331,18 @@ def _add_colors(cloud: PointCloud, camera: Cameras | None, cut: np.ndarray) -> s
         source, cloud.colors = "height", colors_by_height(cloud.xyz)
     cloud.comments["color"] = COLOR_SOURCES[source]
     return source
+
+
+def _add_confidence(
+    cloud: PointCloud, camera: Cameras | None, crop: np.ndarray, prediction: Any, run: Predictor, mode: Mode
+) -> Confidence | None:
+    """Give the cloud's points their confidence and visibility in place, and return more about them."""
+    if mode == "none":
+        return None
+    found = assess(run, crop, prediction, mode, camera, cloud.xyz)
+    cloud.confidence, cloud.visibility = found.probability, found.visibility
+    cloud.comments["confidence"] = found.note
+    return found
 
 
 def _name_parts(cloud: PointCloud, category: str | None, names: list[str]) -> None:

@@ -95,9 +95,18 @@ def test_writes_cloud_preview_and_record(tmp_path):
     assert sum(record["parts"].values()) == 300
     assert list(record["parts"]) == PARTS
     assert record["timings_ms"]["total"] == pytest.approx(
-        sum(record["timings_ms"][stage] for stage in ("read", "mask", "crop", "predict", "colour")), abs=0.01
+        sum(
+            record["timings_ms"][stage]
+            for stage in ("read", "mask", "crop", "predict", "colour", "confidence")
+        ),
+        abs=0.01,
     )
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.json", "a.ply", "a.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "a.json",
+        "a.mask.png",
+        "a.ply",
+        "a.png",
+    ]
 
 
 def test_the_addon_reads_the_names_of_the_parts(tmp_path):
@@ -205,7 +214,8 @@ def test_failures_do_not_stop_the_others(tmp_path):
     assert exit_status(outcomes) == 3
     assert exit_status(outcomes[1:2]) == 0
     assert exit_status(outcomes[:1]) == 1
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good.json", "good.ply", "good.png"]
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == ["good.json", "good.mask.png", "good.ply", "good.png"]
 
 
 def test_names_that_collide_are_numbered(tmp_path):
