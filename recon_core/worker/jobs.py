@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, ConfigError
-from . import data_jobs, mesh_job
+from . import data_jobs, mesh_job, place_job
 from .data_jobs import Emit
 from .protocol import (
     CheckJob,
@@ -20,6 +20,7 @@ from .protocol import (
     Folders,
     Job,
     MeshJob,
+    PlaceJob,
     ReconstructJob,
     RenderJob,
     TrainJob,
@@ -57,6 +58,8 @@ class Jobs:
             return data_jobs.export(job, emit)
         if isinstance(job, MeshJob):
             return mesh_job.mesh(job, emit)
+        if isinstance(job, PlaceJob):
+            return place_job.place(job, emit)
         assert isinstance(job, DoctorJob)
         return _doctor(emit)
 

@@ -21,7 +21,7 @@ MAX_MESSAGE_BYTES = 1 << 20
 # Jobs that wait behind the one under way.
 MAX_QUEUE = 8
 # Names that later versions will know.
-RESERVED = ("refine", "place")
+RESERVED = ("refine",)
 # A message quotes at most so much of what it complains about.
 _QUOTE_CHARS = 200
 
@@ -138,6 +138,29 @@ class MeshJob(_Message):
     depth: Annotated[int, Field(ge=5, le=10)] | None = None
 
 
+class PlaceJob(_Message):
+    """The camera under which a known object covers a photograph's mask."""
+
+    type: Literal["place"]
+    id: JobId
+    object: Text
+    image: Text
+    out: Text
+    mask: Text | None = None
+    foreground: Literal["auto", "alpha", "border", "grabcut"] = "auto"
+    start: Text | None = None
+    focal_mm: Annotated[float, Field(ge=1, le=10_000)] | None = None
+    sensor_mm: Annotated[float, Field(ge=1, le=10_000)] = 36.0
+    up: bool = False
+    roll_deg: Annotated[float, Field(ge=0, le=90)] = 5.0
+    ground: bool = False
+    elevation_deg: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    cropped: bool = False
+    margin: Annotated[float, Field(ge=0, le=1)] = 0.02
+    colors: bool = True
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+
+
 class DoctorJob(_Message):
     """What this machine has."""
 
@@ -158,9 +181,9 @@ class Shutdown(_Message):
     type: Literal["shutdown"]
 
 
-Job = ReconstructJob | TrainJob | RenderJob | CheckJob | ExportJob | MeshJob | DoctorJob
+Job = ReconstructJob | TrainJob | RenderJob | CheckJob | ExportJob | MeshJob | PlaceJob | DoctorJob
 Message = Hello | Job | Cancel | Shutdown
-JOBS = ("reconstruct", "train", "render", "check", "export", "mesh", "doctor")
+JOBS = ("reconstruct", "train", "render", "check", "export", "mesh", "place", "doctor")
 TYPES = ("hello", *JOBS, "cancel", "shutdown")
 _ANY: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 

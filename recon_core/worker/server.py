@@ -32,6 +32,7 @@ from .protocol import (
     Job,
     MeshJob,
     Message,
+    PlaceJob,
     ProtocolError,
     ReconstructJob,
     RenderJob,
@@ -276,6 +277,10 @@ def with_checked_paths(job: Job, folders: Folders) -> Job:
             paths["sheet"] = _writable(job, "sheet", folders)
     elif isinstance(job, MeshJob):
         paths = {"cloud": _existing(job, "cloud", folders), "out": _writable(job, "out", folders)}
+    elif isinstance(job, PlaceJob):
+        given = ["object", "image", *(name for name in ("mask", "start") if getattr(job, name) is not None)]
+        paths = {field: _existing(job, field, folders) for field in given}
+        paths["out"] = _writable(job, "out", folders)
     elif isinstance(job, ExportJob):
         paths = {"run": _existing(job, "run", folders), "out": _writable(job, "out", folders)}
     return job.model_copy(update=paths)

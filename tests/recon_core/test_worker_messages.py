@@ -34,7 +34,7 @@ def folder(tmp_path) -> Path:
         (b'{"type": "doctor", "id": 7}', "bad_message"), (b'{"type": "doctor", "id": "a", "x": 1}', "bad_message"),
         (b'{"type": "doctor", "id": "' + b"a" * 65 + b'"}', "bad_message"),
         (b'{"type": "refine", "id": "a"}', "reserved"),
-        (b'{"type": "place"}', "reserved"),
+        (b'{"type": "place"}', "bad_message"),
         (b'{"type": "mesh", "id": "a"}', "bad_message"),
         (b'{"type": ["mesh"]}', "unknown_type"),
         (b'{"type": "train", "id": "a", "data": "d", "threads": "2"}', "bad_message"),
