@@ -19,6 +19,7 @@ def reconstruct_and_report(
     foreground: str,
     device: str,
     as_json: bool,
+    confidence: str = "none",
 ) -> int:
     """Load the run, reconstruct every image, print what happened and return the exit status (0, 3 or 1)."""
     from ..methods.run import load_run
@@ -27,7 +28,7 @@ def reconstruct_and_report(
     run = load_run(run_folder, device)
     load_ms = (time.perf_counter() - start) * 1000
     outcomes = []
-    for outcome in reconstruct_all(images, run, out_dir, mask_path, foreground):
+    for outcome in reconstruct_all(images, run, out_dir, mask_path, foreground, confidence):
         outcomes.append(outcome)
         if not as_json:
             print(
@@ -55,6 +56,7 @@ def text_of(outcome: ReconstructResult | Failure) -> str:
         f"  colour: {record['colour']}",
         *([f"  frame: {record['frame']}"] if record["pose"] else []),
         *([f"  parts: {parts}"] if parts else []),
+        *([f"  confidence: {_confidence(record['confidence'])}"] if record["confidence"] else []),
         f"  {outcome.ply}  {outcome.preview}  {outcome.json}",
     ]
     return "\n".join(lines)
@@ -63,6 +65,12 @@ def text_of(outcome: ReconstructResult | Failure) -> str:
 def _category(record: dict[str, Any]) -> str:
     share = record["category_probability"]
     return record["category"] + ("" if share is None else f" (probability {share:.2f})")
+
+
+def _confidence(record: dict[str, Any]) -> str:
+    seen = record["visibility"]
+    kinds = "" if seen is None else "; " + ", ".join(f"{name} {count}" for name, count in seen.items())
+    return f"{record['mean']:.2f} on average{kinds} ({record['calibration']})"
 
 
 def json_of(outcomes: Sequence[ReconstructResult | Failure], load_ms: float) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class Jobs:
         run = self._load(Path(job.run), job.device)
         emit("reconstruct", 0.4)
         image, out = Path(job.image), Path(job.out)
-        result = reconstruct_image(image, run, job.mask, job.foreground)
+        result = reconstruct_image(image, run, job.mask, job.foreground, confidence="fast")
         emit("write", 0.8)
         out.mkdir(parents=True, exist_ok=True)
         # A preview of the same name must not take the place of the image that it is of.
