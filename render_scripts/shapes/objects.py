@@ -17,7 +17,8 @@ from .mesh import Model
 from .rng import Rng
 from .surface import Samples, sample_surface
 
-CATEGORIES = ("airplane", "car", "chair", "sofa", "table")  # each is a module here with PARTS and build(rng) -> Model
+# Each is a module here with PARTS and build(rng) -> Model.
+CATEGORIES = ("airplane", "bed", "cabinet", "car", "chair", "sofa", "table")
 POINTS = 16_384
 FILES = ("model.glb", "points.ply", "object.json")
 
