@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..cameras import Cameras
 from ..errors import InputError
+from .draws import Draw
+from .mask_errors import blur, move_outline, random_bars, random_blobs, random_cut, soften_outline
+from .mask_errors import outline as outline_of
 from .viewset import Batch
 
 TEST_BACKGROUND = 0.5
@@ -31,18 +34,68 @@ class AugmentConfig(BaseModel):
 
     brightness: float = Field(default=0.25, ge=0, le=1, description="factor 1 - b to 1 + b on the colour")
     contrast: float = Field(default=0.25, ge=0, le=1, description="factor 1 - c to 1 + c about mid grey")
-    saturation: float = Field(default=0.4, ge=0, le=1, description="factor 1 - s to 1 + s on the distance from grey")
+    saturation: float = Field(
+        default=0.4, ge=0, le=1, description="factor 1 - s to 1 + s on the distance from grey"
+    )
     channel_gain: float = Field(
         default=0.1, ge=0, le=1, description="factor 1 - g to 1 + g per channel: white balance"
     )
     grey_probability: float = Field(default=0.1, ge=0, le=1, description="share of images without any colour")
-    scale: float = Field(default=0.08, ge=0, le=0.5, description="zoom 1 - s to 1 + s about the image's centre")
-    shift: float = Field(default=0.04, ge=0, le=0.5, description="largest shift along each axis, in image widths")
-    rotation_deg: float = Field(
-        default=0.0, ge=0, le=180, description="largest turn about the optical axis, degrees; changes the view's pose"
+    scale: float = Field(
+        default=0.08, ge=0, le=0.5, description="zoom 1 - s to 1 + s about the image's centre"
     )
-    mask_error_probability: float = Field(default=0.2, ge=0, le=1, description="share of images with a wrong outline")
-    mask_error: float = Field(default=0.012, ge=0, le=0.1, description="largest erosion or dilation, in image widths")
+    shift: float = Field(
+        default=0.04, ge=0, le=0.5, description="largest shift along each axis, in image widths"
+    )
+    rotation_deg: float = Field(
+        default=0.0,
+        ge=0,
+        le=180,
+        description="largest turn about the optical axis, degrees; changes the view's pose",
+    )
+    mask_error_probability: float = Field(
+        default=0.2, ge=0, le=1, description="share of images with a wrong outline"
+    )
+    mask_error: float = Field(
+        default=0.012, ge=0, le=0.1, description="largest erosion or dilation, in image widths"
+    )
+    matting_probability: float = Field(
+        default=0.0, ge=0, le=1, description="share of images with a soft outline"
+    )
+    matting: float = Field(
+        default=0.02,
+        ge=0,
+        le=0.1,
+        description="largest standard deviation of the soft outline's blur, image widths; up "
+        "to half of the coverage is lost there",
+    )
+    hole_probability: float = Field(
+        default=0.0, ge=0, le=1, description="share of images whose mask lacks a piece"
+    )
+    hole: float = Field(
+        default=0.08, ge=0, le=0.5, description="largest radius of the piece, in image widths"
+    )
+    spill_probability: float = Field(
+        default=0.0, ge=0, le=1, description="share of images whose mask holds a piece of background"
+    )
+    spill: float = Field(
+        default=0.06, ge=0, le=0.5, description="largest radius of that piece, in image widths"
+    )
+    occluder_probability: float = Field(
+        default=0.0, ge=0, le=1, description="share of images with a bar in front of the object"
+    )
+    occluder: float = Field(
+        default=0.1, ge=0, le=0.5, description="largest width of the bar, in image widths"
+    )
+    cut_probability: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of images whose border cuts the object; the crop is of what is left",
+    )
+    cut: float = Field(
+        default=0.3, ge=0, le=0.7, description="largest share of the object's extent that is lost"
+    )
     background_probability: float = Field(
         default=0.1, ge=0, le=1, description="share of images whose background is shown instead of mid grey"
     )
@@ -56,7 +109,9 @@ class AugmentConfig(BaseModel):
     noise: float = Field(
         default=0.02, ge=0, le=0.5, description="largest standard deviation of the sensor noise, [0, 1]"
     )
-    jpeg_probability: float = Field(default=0.0, ge=0, le=1, description="share of images with 8x8 block artefacts")
+    jpeg_probability: float = Field(
+        default=0.0, ge=0, le=1, description="share of images with 8x8 block artefacts"
+    )
     jpeg_step: float = Field(
         default=0.08, gt=0, le=1, description="largest quantisation step of a block's coefficients"
     )
@@ -80,26 +135,51 @@ def augment_input(rgba: torch.Tensor, config: AugmentConfig, generator: torch.Ge
     Images with a mask error or a visible background are treated as photographs: the object before a scene, cut
     out along its imperfect mask. The others are clean cut-outs on mid grey, as `compose_input` makes them.
     """
-    draw = _Draw(rgba, generator)
+    draw = Draw(rgba, generator)
     size = rgba.shape[-1]
     rgba = torch.cat((jitter_color(rgba[:, :3], config, draw), rgba[:, 3:]), 1)
     scale, shift = draw.factor(config.scale), draw.symmetric(config.shift, 2) * size
     if config.scale or config.shift:
         rgba, _ = warp(rgba, scale, shift)
+    if config.cut_probability:
+        kept, *place = random_cut(rgba[:, 3:], config.cut, config.cut_probability, draw)
+        rgba, _ = warp(torch.cat((rgba[:, :3], rgba[:, 3:] * kept), 1), *place)
     scene = random_background(rgba, config, draw)
     has_error = draw.chosen(config.mask_error_probability)
     offset_px = draw.symmetric(config.mask_error) * size * has_error
     shows_scene = draw.chosen(config.background_probability).view(-1, 1, 1, 1) > 0
-    is_photo = shows_scene | (offset_px != 0).view(-1, 1, 1, 1)
-
     alpha = rgba[:, 3:]
-    behind = torch.where(is_photo, scene, TEST_BACKGROUND)
-    photo = degrade(compose_input(rgba, behind)[:, :3], config, draw)
     mask = move_outline(alpha, offset_px) if bool(offset_px.any()) else alpha
+    mask, in_front = _wrong_mask(mask, config, draw)
+    is_photo = shows_scene | (mask != alpha).flatten(1).any(1).view(-1, 1, 1, 1)
+
+    behind = torch.where(is_photo, scene, TEST_BACKGROUND)
+    picture = compose_input(rgba, behind)[:, :3]
+    if config.occluder_probability:
+        picture = picture * (1 - in_front) + draw.uniform(len(rgba), 3, 1, 1) * in_front
+    photo = degrade(picture, config, draw)
     # The edge of a clean cut-out is blended with grey already; blending again would darken or lighten it.
     weight = torch.where(is_photo, mask, (mask > 0).to(mask))
     weight = torch.where(shows_scene, 1.0, weight)
     return torch.cat((photo * weight + TEST_BACKGROUND * (1 - weight), mask), 1)
+
+
+def _wrong_mask(mask: torch.Tensor, config: AugmentConfig, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mask (B,1,H,W) with holes, spills, a soft outline and without what stands in front (B,1,H,W)."""
+    size, in_front = mask.shape[-1], torch.zeros_like(mask)
+    if config.spill_probability:
+        mask = mask.maximum(
+            random_blobs(outline_of(mask), config.spill * size, config.spill_probability, draw)
+        )
+    if config.hole_probability:
+        mask = mask * (1 - random_blobs(mask, config.hole * size, config.hole_probability, draw))
+    if config.occluder_probability:
+        in_front = random_bars(mask, config.occluder * size, config.occluder_probability, draw)
+        mask = mask * (1 - in_front)
+    if config.matting_probability:
+        sigma = draw.between(0.2, 1.0) * config.matting * size * draw.chosen(config.matting_probability)
+        mask = soften_outline(mask, sigma, draw.between(0.0, 0.5))
+    return mask, in_front
 
 
 def augment_batch(batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Batch:
@@ -109,7 +189,7 @@ def augment_batch(batch: Batch, config: AugmentConfig, generator: torch.Generato
     the input view is supervised as view 0, that view's targets and camera.
     """
     if config.rotation_deg:
-        angle = _Draw(batch.input, generator).symmetric(math.radians(config.rotation_deg))
+        angle = Draw(batch.input, generator).symmetric(math.radians(config.rotation_deg))
         batch = rotate_input_views(batch, angle)
     return replace(batch, input=augment_input(batch.input, config, generator))
 
@@ -182,7 +262,7 @@ def roll_cameras(cameras: Cameras, rotation_rad: torch.Tensor) -> Cameras:
     return replace(cameras, world_to_cam=roll @ cameras.world_to_cam)
 
 
-def jitter_color(rgb: torch.Tensor, config: AugmentConfig, draw: "_Draw") -> torch.Tensor:
+def jitter_color(rgb: torch.Tensor, config: AugmentConfig, draw: Draw) -> torch.Tensor:
     """Change brightness, white balance, contrast and saturation of (B,3,H,W)."""
     luma = rgb.new_tensor(_LUMA).view(1, 3, 1, 1)
     saturation = draw.factor(config.saturation) * (1 - draw.chosen(config.grey_probability))
@@ -194,7 +274,7 @@ def jitter_color(rgb: torch.Tensor, config: AugmentConfig, draw: "_Draw") -> tor
     return rgb.clamp(0, 1)
 
 
-def random_background(like: torch.Tensor, config: AugmentConfig, draw: "_Draw") -> torch.Tensor:
+def random_background(like: torch.Tensor, config: AugmentConfig, draw: Draw) -> torch.Tensor:
     """Backgrounds (B,3,H,W): a random colour each, fading to another across the image, with coarse noise."""
     count, _, height, width = like.shape
     ends = draw.uniform(count, 3, 2, 2)  # colours of the four corners
@@ -208,7 +288,7 @@ def random_background(like: torch.Tensor, config: AugmentConfig, draw: "_Draw") 
     return (fade + amplitude * cloud).clamp(0, 1)
 
 
-def degrade(rgb: torch.Tensor, config: AugmentConfig, draw: "_Draw") -> torch.Tensor:
+def degrade(rgb: torch.Tensor, config: AugmentConfig, draw: Draw) -> torch.Tensor:
     """Blur, add sensor noise and block artefacts to (B,3,H,W)."""
     count = rgb.shape[0]
     if config.blur and config.blur_probability:
@@ -221,33 +301,6 @@ def degrade(rgb: torch.Tensor, config: AugmentConfig, draw: "_Draw") -> torch.Te
         step = draw.uniform(count) * config.jpeg_step * draw.chosen(config.jpeg_probability)
         rgb = block_artefacts(rgb, step)
     return rgb
-
-
-def blur(pixels: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
-    """Blur (B,C,H,W) with a Gaussian of its own standard deviation (B,) per item; the border is repeated."""
-    count, channels, height, width = pixels.shape
-    sigma = sigma_px.clamp(min=1e-3)
-    radius = min(max(1, math.ceil(3 * float(sigma.max()))), min(height, width))
-    at = torch.arange(-radius, radius + 1, device=pixels.device, dtype=pixels.dtype)
-    kernel = torch.exp(-0.5 * (at / sigma[:, None]) ** 2)  # (B, 2r+1); a tiny sigma leaves a single 1
-    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(channels, 0)[:, None]
-    flat = F.pad(pixels.reshape(1, count * channels, height, width), (radius,) * 4, mode="replicate")
-    flat = F.conv2d(flat, kernel[:, :, None, :], groups=count * channels)
-    return F.conv2d(flat, kernel[:, :, :, None], groups=count * channels).reshape(pixels.shape)
-
-
-def move_outline(alpha: torch.Tensor, offset_px: torch.Tensor) -> torch.Tensor:
-    """Erode (offset > 0) or dilate (offset < 0) masks (B,1,H,W) by offset_px (B,); items with 0 stay as they are.
-
-    A blurred straight edge crosses the level Phi(d / sigma) at distance d inside: thresholding there, one pixel
-    softly, moves the edge by a fraction of a pixel as well. Details thinner than the offset vanish.
-    """
-    sigma = offset_px.abs().clamp(min=0.7)
-    steps = (offset_px / sigma).view(-1, 1, 1, 1)
-    level = torch.special.ndtr(steps)
-    slope = torch.exp(-0.5 * steps**2) / (math.sqrt(2 * math.pi) * sigma.view(-1, 1, 1, 1))  # per pixel
-    moved = ((blur(alpha, sigma) - level) / slope + 0.5).clamp(0, 1)
-    return torch.where((offset_px == 0).view(-1, 1, 1, 1), alpha, moved)
 
 
 def block_artefacts(rgb: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
@@ -263,32 +316,6 @@ def block_artefacts(rgb: torch.Tensor, step: torch.Tensor) -> torch.Tensor:
     result = (basis.T @ coefficients @ basis).transpose(3, 4).reshape(padded.shape)
     result = result[..., :height, :width].clamp(0, 1)
     return torch.where((step == 0).view(-1, 1, 1, 1), rgb, result)
-
-
-class _Draw:
-    """Random numbers on the CPU generator, moved to the type and device of the images."""
-
-    def __init__(self, like: torch.Tensor, generator: torch.Generator) -> None:
-        self._like, self._generator = like, generator
-        self._count = like.shape[0]
-
-    def uniform(self, *shape: int) -> torch.Tensor:
-        return torch.rand(*shape, generator=self._generator).to(self._like)
-
-    def normal(self, *shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=self._generator).to(self._like)
-
-    def symmetric(self, limit: float, *shape: int) -> torch.Tensor:
-        """Values in [-limit, limit], (B, *shape)."""
-        return (self.uniform(self._count, *shape) * 2 - 1) * limit
-
-    def factor(self, spread: float, *shape: int) -> torch.Tensor:
-        """Values in [1 - spread, 1 + spread], (B, *shape)."""
-        return 1 + self.symmetric(spread, *shape)
-
-    def chosen(self, probability: float) -> torch.Tensor:
-        """1 with the probability, else 0, (B,)."""
-        return (self.uniform(self._count) < probability).to(self._like.dtype)
 
 
 def _image_rotation(rotation_rad: torch.Tensor) -> torch.Tensor:
