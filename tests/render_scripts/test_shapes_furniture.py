@@ -20,6 +20,7 @@ from shapes.skin import face_normals
 from shapes.surface import sample_surface
 
 PARTS = {
+    "cabinet": ["body", "door", "drawer", "leg"],
     "table": ["top", "leg", "drawer", "shelf"],
 }
 ALWAYS = {"table": {"top", "leg"}, "cabinet": {"body"}, "lamp": {"lampshade"}}
