@@ -36,7 +36,22 @@ class Model:
     input_size: int
     margin: float
     distance: float
-    parts: list[str]
+    categories: list[str]
+    parts: dict[str, list[str]]  # names by id, of each category
+
+
+@dataclass
+class Answer:
+    """What a model says about one crop; None for what it does not predict."""
+
+    cloud: Cloud
+    rotation: np.ndarray | None = (
+        None  # (3, 3) from the cloud's frame to the camera's: the best of `rotations`
+    )
+    rotations: np.ndarray | None = None  # (K, 3, 3), with
+    scores: np.ndarray | None = None  # (K,) how probable each is
+    category: str = ""
+    probability: float | None = None  # of the category, where the model chose among several
 
 
 _lock = threading.Lock()
@@ -131,7 +146,8 @@ def _described(path: Path, card: dict[str, Any], session: Any) -> Model:
         about, pose = card["input"], card.get("pose") or {}
         size, margin = int(about["size"]), float(about.get("margin", DEFAULT_MARGIN))
         distance = float(pose.get("distance", DEFAULT_DISTANCE))
-        parts = [str(part["name"]) for part in card.get("parts") or []]
+        categories = [str(one) for one in card.get("categories") or []]
+        parts = _parts(card.get("parts") or {}, categories)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(
             f"{path.with_suffix('.json').name} lacks what the add-on needs: {_short(error)}."
@@ -140,11 +156,28 @@ def _described(path: Path, card: dict[str, Any], session: Any) -> Model:
         raise UserError(
             f"{path.with_suffix('.json').name}: input size {size} or margin {margin} is out of range."
         )
-    return Model(path, card, session, inputs[0].name, size, margin, distance, parts)
+    return Model(path, card, session, inputs[0].name, size, margin, distance, categories, parts)
 
 
-def predict(model: Model, crop: np.ndarray) -> tuple[Cloud, np.ndarray | None]:
-    """The cloud of a crop (S,S,4) uint8, and the rotation (3,3) from its frame to the camera's if predicted."""
+def _parts(legend: Any, categories: list[str]) -> dict[str, list[str]]:
+    """Part names by category; cards of version 1 have one list, which all categories share."""
+    if isinstance(legend, list):
+        names = [str(part["name"]) for part in legend]
+        return dict.fromkeys(categories or [""], names) if names else {}
+    return {str(one): [str(part["name"]) for part in parts] for one, parts in legend.items()}
+
+
+def part_names(parts: dict[str, list[str]], category: str) -> list[str]:
+    """The parts of a category by id; where it is not known, each slot's names over all categories, with slashes."""
+    if category in parts:
+        return parts[category]
+    longest = max((len(names) for names in parts.values()), default=0)
+    slots = [[names[i] for names in parts.values() if i < len(names)] for i in range(longest)]
+    return ["/".join(dict.fromkeys(names)) for names in slots]
+
+
+def predict(model: Model, crop: np.ndarray) -> Answer:
+    """What a model says about a crop (S,S,4) uint8. Raises UserError."""
     names = [output.name for output in model.session.get_outputs()]
     try:
         values = model.session.run(names, {model.input_name: np.ascontiguousarray(crop[None])})
@@ -152,24 +185,39 @@ def predict(model: Model, crop: np.ndarray) -> tuple[Cloud, np.ndarray | None]:
         raise UserError(f"{model.path.name} failed: {_short(error)}") from error
     outputs = dict(zip(names, values))
     try:
-        cloud = _cloud(outputs, model)
+        category, probability = _category(outputs, model)
+        cloud = _cloud(outputs, model, category)
     except (ValueError, IndexError) as error:
         raise UserError(f"{model.path.name} gives points that cannot be used: {_short(error)}.") from error
-    return cloud, outputs.get("rotation")
+    rotations = (outputs.get(name) for name in ("rotation", "rotations", "rotation_scores"))
+    return Answer(cloud, *rotations, category, probability)
 
 
-def _cloud(outputs: dict[str, np.ndarray], model: Model) -> Cloud:
-    cloud = Cloud(np.ascontiguousarray(outputs["xyz"], dtype=np.float32), parts=model.parts)
+def _category(outputs: dict[str, np.ndarray], model: Model) -> tuple[str, float | None]:
+    """The most probable category and how probable it is; the model's only one; nothing where it cannot say."""
+    if "category" not in outputs:
+        return (model.categories[0] if len(model.categories) == 1 else ""), None
+    shares = outputs["category"].reshape(-1)
+    best = int(shares.argmax())
+    return model.categories[best], float(shares[best])
+
+
+def _cloud(outputs: dict[str, np.ndarray], model: Model, category: str) -> Cloud:
+    names = part_names(model.parts, category)
+    cloud = Cloud(np.ascontiguousarray(outputs["xyz"], dtype=np.float32), parts=list(names))
+    if category:
+        cloud.comments["category"] = category
     if cloud.xyz.ndim != 2 or cloud.xyz.shape[1] != 3 or not len(cloud) or not np.isfinite(cloud.xyz).all():
         raise UserError(f"{model.path.name} gives points that are not finite: its weights are spoilt.")
     if "color" in outputs:
         cloud.colors = np.rint(np.clip(outputs["color"], 0, 1) * 255).astype(np.uint8).reshape(len(cloud), 3)
     if "opacity" in outputs:
         cloud.opacity = np.clip(outputs["opacity"], 0, 1).astype(np.float32).reshape(len(cloud))
-    if "parts" in outputs:
-        shares = outputs["parts"].reshape(len(cloud), -1)
-        cloud.labels = (shares.argmax(-1) + 1).astype(np.uint8)
-        cloud.confidence = np.clip(shares.max(-1), 0, 1).astype(np.float32)
+    if "parts" in outputs and names:
+        own = outputs["parts"].reshape(len(cloud), -1)[:, : len(names)]  # other categories have more slots
+        cloud.labels = (own.argmax(-1) + 1).astype(np.uint8)
+        share = own.max(-1) / np.maximum(own.sum(-1), 1e-9)
+        cloud.confidence = np.clip(share, 0, 1).astype(np.float32)
     return cloud
 
 

@@ -23,6 +23,7 @@ _SCORES = (
 )
 _MAX_TEXT = 400
 _MAX_LIMITS = 20
+_MAX_CATEGORIES = 40
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def describe(card: dict[str, Any]) -> CardText:
     facts = [
         ("Name", f"{name} ({recipe})" if name and recipe else name or recipe),
         ("Knows", ", ".join(_texts(card.get("categories")))),
-        ("Parts", ", ".join(_texts(card.get("parts"), "name")) or "none"),
+        *_parts(card.get("parts")),
         ("Points", _number(card.get("points"), "{:,.0f}")),
         ("Data", _data(card.get("data"))),
         ("License", _text(card.get("licence"))),
@@ -77,6 +78,16 @@ def describe(card: dict[str, Any]) -> CardText:
         scores,
         [*_texts(card.get("limits"))][:_MAX_LIMITS],
     )
+
+
+def _parts(parts: Any) -> list[tuple[str, str]]:
+    """One row for all parts, or one for each category."""
+    if not isinstance(parts, dict) or not parts:
+        return [("Parts", ", ".join(_texts(parts, "name")) or "none")]
+    if len(parts) == 1:
+        return [("Parts", ", ".join(_texts(next(iter(parts.values())), "name")) or "none")]
+    rows = [(_text(category), ", ".join(_texts(names, "name"))) for category, names in parts.items()]
+    return [(f"Parts of {category}", names) for category, names in rows[:_MAX_CATEGORIES] if names]
 
 
 def _data(data: Any) -> str:

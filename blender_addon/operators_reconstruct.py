@@ -241,6 +241,7 @@ def record_of(outcome: Any, about: dict[str, Any]) -> dict[str, Any]:
     return {
         **about,
         "model_name": outcome.model_name,
+        "category": pipeline.category_text(outcome.category, outcome.probability),
         "camera": None if outcome.camera is None else outcome.camera.record(),
         "crop": list(outcome.box),
         "color": outcome.color_source,

@@ -143,12 +143,15 @@ def _parts(layout: Any, settings: Any) -> None:
         row.operator("recon.select_part", text="", icon="RESTRICT_SELECT_OFF", emboss=False).label = label
 
 
+_ORIGIN = {"model_name": "Model", "color": "Colors"}
+
+
 def _origin(layout: Any, points: Any) -> None:
     record = points_object.record_of(points)
     column = layout.column(align=True)
-    for name, label in (("image", "Image"), ("model_name", "Model"), ("color", "Colors"), ("file", "File")):
+    for name in ("image", "category", "model_name", "color", "file"):
         if record.get(name):
-            column.label(text=f"{label}: {record[name]}")
+            column.label(text=f"{_ORIGIN.get(name, name.capitalize())}: {record[name]}")
     if record.get("image"):
         layout.operator("recon.reconstruct_again", icon="FILE_REFRESH")
 

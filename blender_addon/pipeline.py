@@ -46,6 +46,8 @@ class Outcome:
     color_source: str
     model_name: str
     timings_ms: dict[str, float] = field(default_factory=dict)
+    category: str = ""
+    probability: float | None = None  # of the category, where the model chose among several
 
 
 def reconstruct(request: Request, job: Job) -> Outcome:
@@ -60,13 +62,25 @@ def reconstruct(request: Request, job: Job) -> Outcome:
     box = fit_box(mask, model.margin)
     crop = crop_square(cut, box, model.input_size)
     clock.stage(0.7, "Predicting")
-    cloud, rotation = engine_onnx.predict(model, crop)
+    answer = engine_onnx.predict(model, crop)
+    cloud, rotation = answer.cloud, answer.rotation
     clock.stage(0.9, "Colouring")
     camera = None if rotation is None else fit_camera(cloud.xyz, rotation, mask, model.distance)
     color_source = add_colors(cloud, camera, cut)
     clock.stage(1.0, "Placing")
     name = model_name(model.card, request.model_path)
-    return Outcome(cloud, camera, mask, box, crop, color_source, name, clock.timings_ms)
+    return Outcome(
+        cloud,
+        camera,
+        mask,
+        box,
+        crop,
+        color_source,
+        name,
+        clock.timings_ms,
+        answer.category,
+        answer.probability,
+    )
 
 
 def add_colors(cloud: Cloud, camera: PhotoCamera | None, cut: np.ndarray) -> str:
@@ -86,6 +100,11 @@ def model_name(card: dict, path: Path) -> str:
     categories = ", ".join(str(one) for one in card.get("categories") or [])
     recipe = card.get("recipe")
     return f"{categories or path.stem} ({recipe})" if recipe else categories or path.stem
+
+
+def category_text(category: str, probability: float | None) -> str:
+    """A category in the panel's words."""
+    return category if probability is None else f"{category} ({probability:.0%} sure)"
 
 
 class _Clock:

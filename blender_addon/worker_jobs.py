@@ -63,9 +63,11 @@ def reconstruct(request: pipeline.Request, line: list[str], job: Job) -> pipelin
     name = f"{record.get('category') or request.model_path.name} ({(record.get('run') or {}).get('recipe')})"
     color = str(record.get("colour", ""))
     color = "by height" if color.startswith("none known") else color
+    share = record.get("category_probability")
     return pipeline.Outcome(
-        cloud, camera_of(record.get("pose")), mask, box, crop_square(cut, box, 128), color, name, {}
-    )
+        cloud, camera_of(record.get("pose")), mask, box, crop_square(cut, box, 128), color, name, {},
+        str(record.get("category") or ""), float(share) if isinstance(share, (int, float)) else None,
+    )  # fmt: skip
 
 
 def camera_of(pose: Any) -> PhotoCamera | None:

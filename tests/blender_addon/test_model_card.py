@@ -53,6 +53,19 @@ def test_an_export_without_parts_says_none():
     assert dict(model_card.describe({**CARD, "parts": []}).facts)["Parts"] == "none"
 
 
+def test_parts_are_listed_by_category():
+    """One row for each; a single category needs no name."""
+    parts = {"chair": CARD["parts"], "car": [{"id": 1, "name": "roof"}], "lamp": []}
+    facts = dict(model_card.describe({**CARD, "parts": parts}).facts)
+    assert facts["Parts of chair"] == "back, seat"
+    assert facts["Parts of car"] == "roof"
+    assert "Parts of lamp" not in facts
+    assert "Parts" not in facts
+    assert (
+        dict(model_card.describe({**CARD, "parts": {"chair": CARD["parts"]}}).facts)["Parts"] == "back, seat"
+    )
+
+
 def test_the_limits_of_an_export_are_shown():
     """The exporter's own sentences arrive, for what it writes of a model without colours and pose."""
     from recon_core.inference.limits import limits_of
@@ -61,6 +74,7 @@ def test_the_limits_of_an_export_are_shown():
     limits = model_card.describe({**card, "limits": limits_of(card)}).limits
     assert "Knows only: chair, car. All else comes out as one." in limits
     assert "Predicts no colours, no camera pose." in limits
+    assert any("Does not say which" in limit for limit in limits)
 
 
 @settings(deadline=None)  # the machine may be busy

@@ -35,8 +35,10 @@ def rotation(azimuth_deg: float = 30.0, elevation_deg: float = 20.0) -> np.ndarr
     return np.stack((right, np.cross(back, right), back)).astype(np.float32)
 
 
-def write_model(path: Path, with_pose: bool = True, with_color: bool = True) -> Path:
-    """Write PATH (.onnx) and its card."""
+def write_model(
+    path: Path, with_pose: bool = True, with_color: bool = True, more: dict[str, np.ndarray] | None = None
+) -> Path:
+    """Write PATH (.onnx) and its card; `more` are further outputs."""
     from onnx import TensorProto, checker, helper, numpy_helper
 
     values = fixed_cloud()
@@ -44,6 +46,7 @@ def write_model(path: Path, with_pose: bool = True, with_color: bool = True) -> 
         values["rotation"] = rotation()
     if not with_color:
         del values["color"]
+    values |= more or {}
     constants = [numpy_helper.from_array(value, f"c_{name}") for name, value in values.items()]
     constants += [numpy_helper.from_array(np.float32([0, 0, 1e-6]), "up")]
     nodes = [
