@@ -12,6 +12,7 @@ import typer
 from . import (
     __version__,
     cli_bench,
+    cli_bundled,
     cli_confidence,
     cli_data,
     cli_import,
@@ -43,6 +44,7 @@ for _verb in (cli_data.shapes, cli_data.check):
 app.command(cls=cli_data.RangeCommand)(cli_data.render)
 cli_import.register(app)
 cli_bench.register(app)
+cli_bundled.register(app)
 cli_mesh.register(app)
 cli_confidence.register(app)
 cli_place.register(app)

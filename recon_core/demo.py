@@ -1,20 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole path once: shapes, renders in Blender, training, scores on unseen objects, images to clouds.
-
-Each stage is one command that a user could type; it is printed, run with its own progress, and skipped when its result
-is already there.
-"""
+"""The whole path once: shapes, renders in Blender, training, scores on unseen objects, images to clouds."""
 
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ReconError
 from .resources import resource_dir
+from .stages import Stage, is_trained, run_stages
 from .training.checkpoints import list_checkpoints
 
 # An object's split depends on its name alone, and with it on the seed: with this one, 20 chairs are 15 to train on,
@@ -35,31 +28,10 @@ class DemoOptions:
     size: int = 128  # of the renders, pixels
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One command: what it is for, its arguments after `recon`, and whether its result is already there."""
-
-    title: str
-    arguments: Callable[[], Sequence[str | int | Path]]
-    done: Callable[[], bool]
-
-
 def run_demo(options: DemoOptions) -> str:
     """Run what is missing and return where everything is; raises ReconError when a stage fails."""
-    started, stages = time.monotonic(), demo_stages(options)
-    for number, stage in enumerate(stages, 1):
-        heading = f"[{number}/{len(stages)}] {stage.title}"
-        if stage.done():
-            print(f"{heading}: already there", flush=True)
-            continue
-        arguments = [str(argument) for argument in stage.arguments()]
-        print(f"\n{heading}\n  $ recon {' '.join(arguments)}", flush=True)
-        status = subprocess.run([sys.executable, "-m", "recon_core.cli", *arguments], check=False).returncode
-        if status != 0:
-            raise ReconError(
-                f"The demo stopped at stage {number} ({stage.title}), exit status {status}. Mend what it says above "
-                "and run the same command again: finished stages are skipped."
-            )
+    started = time.monotonic()
+    run_stages(demo_stages(options), "The demo")
     return summary(options, time.monotonic() - started)
 
 
@@ -91,7 +63,7 @@ def demo_stages(options: DemoOptions) -> list[Stage]:
         Stage(
             "Train from the masks (colours and parts only paint the points)",
             lambda: _train_arguments(options, data, run),
-            lambda: _is_trained(run),
+            lambda: is_trained(run),
         ),
         Stage(
             "Score it on chairs it never saw",
@@ -118,16 +90,6 @@ def _train_arguments(options: DemoOptions, data: Path, run: Path) -> list[str | 
     # Tensors this small are faster on one thread than shared by several.
     device = ["--device", options.device, "--threads", 1]
     return ["train", "demo", "--data", data, "--out", run, *device, *steps]
-
-
-def _is_trained(run: Path) -> bool:
-    """Whether the last checkpoint is of the recipe's last step."""
-    from .methods.run import read_run_recipe
-
-    found = list_checkpoints(run)
-    if not found:
-        return False
-    return int(found[-1].name.split("-")[1]) >= read_run_recipe(run).optim.steps
 
 
 def summary(options: DemoOptions, seconds: float) -> str:

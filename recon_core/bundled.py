@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shipped model from nothing: procedural objects of every category, photo-like renders, training, scores, export.
+
+No asset of others is in it, so whoever runs this owns the weights. Own meshes join in with one option.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from .resources import resource_dir
+from .stages import Stage, is_trained, run_stages
+from .training.checkpoints import list_checkpoints
+
+CATEGORIES = ("airplane", "bed", "cabinet", "car", "chair", "lamp", "sofa", "table")
+SEED = 11
+# Lenses from wide to tele, any light, half of the objects repainted, half of them on a ground.
+RENDER_OPTIONS = (
+    "--passes", "rgb,mask,parts", "--samples", 8, "--lens", 25, 100, "--distance", "auto", "--elevation", -15, 50,
+    "--roll", 5, "--light", "photo", "--materials", "mixed", "--ground", 0.5, "--seed", SEED,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BundledOptions:
+    """Sizes of the run."""
+
+    out: Path
+    objects: int = 250  # of each category
+    views: int = 8
+    jobs: int = 0  # Blender processes; 0: one per core
+    size: int = 128  # of the renders, pixels
+    steps: int | None = None  # of training; None: the recipe's
+    device: str = "auto"
+    meshes: tuple[Path, ...] = ()  # folders of own meshes, by category
+    categories: tuple[str, ...] = CATEGORIES
+
+
+def run_bundled(options: BundledOptions) -> str:
+    """Run what is missing and return where the model is; raises ReconError when a stage fails."""
+    started = time.monotonic()
+    run_stages(bundled_stages(options), "The shipped model")
+    return summary(options, time.monotonic() - started)
+
+
+def bundled_stages(options: BundledOptions) -> list[Stage]:
+    """The stages in order; paths below options.out."""
+    out = options.out
+    meshes, data, run, model = out / "meshes", out / "dataset", out / "run", out / "model.onnx"
+    wanted = options.objects * len(options.categories)
+    names = [word for name in options.categories for word in ("--category", name)]
+    device = ("--device", options.device)
+    return [
+        Stage(
+            f"Make {options.objects} objects of each of {len(options.categories)} categories",
+            lambda: ["shapes", *names, "--count", options.objects, "--seed", SEED, "--output", meshes],
+            lambda: len(list(meshes.glob("*/*/object.json"))) >= wanted,
+        ),
+        Stage(
+            f"Render {options.views} views of each in Blender",
+            lambda: _render_words(options, meshes, data),
+            lambda: _is_rendered(data, wanted) and not options.meshes,
+        ),
+        Stage("Train", lambda: _train_words(options, data, run), lambda: is_trained(run)),
+        Stage(
+            "Find out how far its points are to be trusted",
+            lambda: ["calibrate", run, "--data", data, "--views", 2, *device],
+            (run / "confidence.json").is_file,
+        ),
+        Stage(
+            "Score it on objects it never saw",
+            lambda: ["eval", run, "--data", data, "--views", 2, *device],
+            (run / "evaluation" / "test" / "report.html").is_file,
+        ),
+        Stage("Export it", lambda: ["export", run, "--out", model], model.is_file),
+    ]
+
+
+def _render_words(options: BundledOptions, meshes: Path, data: Path) -> list[str | int | float | Path]:
+    numbers = ("--views", options.views, "--size", options.size, "--jobs", options.jobs)
+    return ["render", meshes, *options.meshes, "--output", data, *numbers, *RENDER_OPTIONS]
+
+
+def _is_rendered(data: Path, wanted: int) -> bool:
+    splits = data / "splits" / "train.txt"
+    return splits.is_file() and len(list(data.glob("*/*/transforms.json"))) >= wanted
+
+
+def _train_words(options: BundledOptions, data: Path, run: Path) -> list[str | int | float | Path]:
+    device = ("--device", options.device)
+    if list_checkpoints(run):
+        return ["train", "--data", data, "--resume", run, *device]
+    steps = () if options.steps is None else ("--set", f"optim.steps={options.steps}")
+    return ["train", resource_dir("configs") / "bundled.yaml", "--data", data, "--out", run, *device, *steps]
+
+
+def summary(options: BundledOptions, seconds: float) -> str:
+    """Where everything is."""
+    out = options.out
+    places = {
+        out / "run" / "samples": "what the model saw and learnt, by step",
+        out / "run" / "evaluation" / "test" / "report.html": "scores, and test objects to turn in your hand",
+        out / "model.onnx": "the model for Blender: choose it in the panel, or `make extension`",
+    }
+    width = max(len(str(place)) for place in places)
+    lines = ["", f"Done in {seconds / 60:.0f} minutes. Look at:"]
+    lines += [f"  {str(place).ljust(width)}  {what}" for place, what in places.items()]
+    return "\n".join([*lines, f"Use it: recon reconstruct IMAGE --run {out / 'run'} --out DIR"])
