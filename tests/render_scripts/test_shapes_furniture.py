@@ -21,6 +21,7 @@ from shapes.surface import sample_surface
 
 PARTS = {
     "cabinet": ["body", "door", "drawer", "leg"],
+    "lamp": ["base", "lampshade", "canopy", "tube"],
     "table": ["top", "leg", "drawer", "shelf"],
 }
 ALWAYS = {"table": {"top", "leg"}, "cabinet": {"body"}, "lamp": {"lampshade"}}
