@@ -19,6 +19,7 @@ from . import (
     cli_leaderboard,
     cli_mesh,
     cli_place,
+    cli_refine,
     cli_worker,
 )
 from .errors import ReconError
@@ -48,6 +49,7 @@ cli_bundled.register(app)
 cli_mesh.register(app)
 cli_confidence.register(app)
 cli_place.register(app)
+cli_refine.register(app)
 cli_worker.register(app)
 cli_leaderboard.register(app)
 

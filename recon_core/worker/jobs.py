@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointError, ConfigError
-from . import data_jobs, mesh_job, place_job
+from . import data_jobs, mesh_job, place_job, refine_job
 from .data_jobs import Emit
 from .protocol import (
     CheckJob,
@@ -22,6 +22,7 @@ from .protocol import (
     MeshJob,
     PlaceJob,
     ReconstructJob,
+    RefineJob,
     RenderJob,
     TrainJob,
 )
@@ -60,6 +61,8 @@ class Jobs:
             return mesh_job.mesh(job, emit)
         if isinstance(job, PlaceJob):
             return place_job.place(job, emit)
+        if isinstance(job, RefineJob):
+            return refine_job.refine(job, emit)
         assert isinstance(job, DoctorJob)
         return _doctor(emit)
 

@@ -21,7 +21,7 @@ MAX_MESSAGE_BYTES = 1 << 20
 # Jobs that wait behind the one under way.
 MAX_QUEUE = 8
 # Names that later versions will know.
-RESERVED = ("refine",)
+RESERVED = ("label",)
 # A message quotes at most so much of what it complains about.
 _QUOTE_CHARS = 200
 
@@ -161,6 +161,22 @@ class PlaceJob(_Message):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
 
+class RefineJob(_Message):
+    """A cloud fitted to the outline in one image or several."""
+
+    type: Literal["refine"]
+    id: JobId
+    source: Text
+    images: Annotated[list[Text], Field(min_length=1, max_length=64)]
+    out: Text
+    masks: Annotated[list[Text], Field(max_length=64)] = []
+    cameras: Annotated[list[Text], Field(max_length=64)] = []
+    foreground: Literal["auto", "alpha", "border", "grabcut"] = "auto"
+    pose: Literal["auto", "fit", "keep"] = "auto"
+    symmetry: Literal["auto", "on", "off"] = "auto"
+    steps: Annotated[int, Field(ge=1, le=10_000)] = 120
+
+
 class DoctorJob(_Message):
     """What this machine has."""
 
@@ -181,9 +197,9 @@ class Shutdown(_Message):
     type: Literal["shutdown"]
 
 
-Job = ReconstructJob | TrainJob | RenderJob | CheckJob | ExportJob | MeshJob | PlaceJob | DoctorJob
+Job = ReconstructJob | TrainJob | RenderJob | CheckJob | ExportJob | MeshJob | PlaceJob | RefineJob | DoctorJob
 Message = Hello | Job | Cancel | Shutdown
-JOBS = ("reconstruct", "train", "render", "check", "export", "mesh", "place", "doctor")
+JOBS = ("reconstruct", "train", "render", "check", "export", "mesh", "place", "refine", "doctor")
 TYPES = ("hello", *JOBS, "cancel", "shutdown")
 _ANY: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 

@@ -35,6 +35,7 @@ from .protocol import (
     PlaceJob,
     ProtocolError,
     ReconstructJob,
+    RefineJob,
     RenderJob,
     Shutdown,
     TrainJob,
@@ -281,6 +282,10 @@ def with_checked_paths(job: Job, folders: Folders) -> Job:
         given = ["object", "image", *(name for name in ("mask", "start") if getattr(job, name) is not None)]
         paths = {field: _existing(job, field, folders) for field in given}
         paths["out"] = _writable(job, "out", folders)
+    elif isinstance(job, RefineJob):
+        paths = {"source": _existing(job, "source", folders), "out": _writable(job, "out", folders)}
+        for field in ("images", "masks", "cameras"):
+            paths[field] = [_existing_path(text, field, job, folders) for text in getattr(job, field)]
     elif isinstance(job, ExportJob):
         paths = {"run": _existing(job, "run", folders), "out": _writable(job, "out", folders)}
     return job.model_copy(update=paths)
@@ -306,7 +311,11 @@ def _writable(job: Job, field: str, folders: Folders) -> str:
 
 
 def _existing(job: Job, field: str, folders: Folders) -> str:
-    path = folders.to_read(getattr(job, field), field, job.id)
+    return _existing_path(getattr(job, field), field, job, folders)
+
+
+def _existing_path(text: str, field: str, job: Job, folders: Folders) -> str:
+    path = folders.to_read(text, field, job.id)
     if not path.exists():
         raise ProtocolError("path", f"{field} {path} does not exist.", job.id)
     return str(path)

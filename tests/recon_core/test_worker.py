@@ -160,7 +160,7 @@ def test_hello_garbage_flood_and_shutdown(start, folder):
     assert client.answer["jobs"] == list(protocol.JOBS)
     client.send(type="hello", protocol=1, job_folder=str(folder))
     assert client.wait(lambda m: True)["code"] == "no_hello"
-    client.send(type="refine", id="m")
+    client.send(type="label", id="m")
     assert client.wait(lambda m: True) | {"message": ""} == {
         "type": "error", "id": "m", "code": "reserved", "message": "",
     }  # fmt: skip
@@ -170,7 +170,7 @@ def test_hello_garbage_flood_and_shutdown(start, folder):
     garbage = [rng.bytes(200).replace(b"\n", b" ") + b"\n" for _ in range(5000)]
     client.send_bytes(b"".join(garbage))
     client.send_bytes(b'{"a":"' + b"x" * (3 * MAX_MESSAGE_BYTES) + b'"}\n')
-    client.send(type="refine", id="last")
+    client.send(type="label", id="last")
     assert client.wait(lambda m: m.get("id") == "last")["code"] == "reserved"
     assert psutil.Process(client.process.pid).memory_info().rss < 300e6
     codes = {message.get("code") for message in client.all if message["type"] == "error"}
@@ -184,7 +184,7 @@ def test_a_line_beyond_the_cap_is_answered(start):
     client = start()
     client.send_bytes(b"x" * (MAX_MESSAGE_BYTES + 1) + b"\n")
     assert client.wait(lambda m: True)["code"] == "too_long"
-    padded = b'{"type":"refine","id":"n","pad":"'
+    padded = b'{"type":"label","id":"n","pad":"'
     padded += b"y" * (MAX_MESSAGE_BYTES - len(padded) - 3) + b'"}\n'
     assert len(padded) == MAX_MESSAGE_BYTES
     client.send_bytes(padded)

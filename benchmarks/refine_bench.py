@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `recon refine` does to predictions: Chamfer distance to the truth, fit to the mask and seconds, by category.
+
+    python benchmarks/refine_bench.py --run RUN --data DATASET [--split all|test|val] [--views 1] [--pose known]
+        [--objects 40] [--threads 1] [--json FILE]
+
+Each object is predicted from its first views, each time refined against that one mask, and held against the true
+surface in the object frame (diagonal 1), before and after: precision + coverage x100, as in docs/evaluation.md. Known
+pose: the dataset's camera, which stays. Predicted pose: the rotation that the model predicts, with the lens fitted to
+the mask, as `recon reconstruct` does; it may move. Mask IoU is that of the crop at 64 px, where the mask is drawn by
+the same brush as the cloud.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch  # noqa: E402
+
+from recon_core.cameras import DEFAULT_DISTANCE, Cameras  # noqa: E402
+from recon_core.canonical_frame import read_canonical  # noqa: E402
+from recon_core.data.crop import crop_square, fit_box  # noqa: E402
+from recon_core.data.dataset import Dataset  # noqa: E402
+from recon_core.errors import ConfigError  # noqa: E402
+from recon_core.evaluation.metrics import match_clouds  # noqa: E402
+from recon_core.inference.photo_camera import fit_camera  # noqa: E402
+from recon_core.io.atomic import write_json  # noqa: E402
+from recon_core.methods.run import LoadedRun, load_run  # noqa: E402
+from recon_core.pointcloud import PointCloud  # noqa: E402
+from recon_core.refining.refine import RefineOptions, refine  # noqa: E402
+from recon_core.refining.verb import KEPT  # noqa: E402
+
+TRUE_POINTS = 4096
+
+
+@dataclass(frozen=True)
+class Case:
+    """One view of one object: what the model says, and the truth."""
+
+    category: str
+    name: str
+    cloud: PointCloud
+    camera: Cameras
+    mask: np.ndarray
+    truth: np.ndarray
+
+
+def cases(run: LoadedRun, dataset: Dataset, names: list[str], views: int, pose: str) -> Iterator[Case]:
+    """Predictions of the first views of each object, in the object frame."""
+    canonical = read_canonical(run.folder, run.card.get("steps")).rotation if run.pose_is_learnt else None
+    for name in names:
+        truth = dataset.points(name).xyz
+        truth = truth[np.random.default_rng(0).permutation(len(truth))[:TRUE_POINTS]]
+        known = dataset.cameras(name)
+        for view in range(min(views, dataset.views(name))):
+            image, mask = dataset.image(name, view), dataset.mask(name, view)
+            cut = np.dstack((image[..., :3], mask))
+            prediction = run.predict(crop_square(cut, fit_box(mask, run.margin), run.input_size)[None])
+            cloud, rotation = prediction.points.cloud(0), prediction.rotation
+            if canonical is not None:
+                cloud.xyz = (cloud.xyz.astype(np.float64) @ canonical.T).astype(np.float32)
+            camera = known[view : view + 1]
+            if pose == "predicted":
+                camera = _predicted_camera(run, cloud, rotation, canonical, mask)
+            yield Case(name.partition("/")[0], name, cloud, camera, mask, truth)
+
+
+def _predicted_camera(
+    run: LoadedRun,
+    cloud: PointCloud,
+    rotation: torch.Tensor | None,
+    canonical: np.ndarray | None,
+    mask: np.ndarray,
+) -> Cameras:
+    if rotation is None:
+        raise ConfigError("This run predicts no pose: use --pose known.")
+    turned = rotation[0].double().numpy()
+    turned = turned if canonical is None else turned @ canonical.T
+    return fit_camera(cloud.xyz, turned, mask, float(getattr(run.config.pose, "distance", DEFAULT_DISTANCE)))
+
+
+def score(xyz: np.ndarray, truth: np.ndarray) -> float:
+    """Chamfer sum x100."""
+    matches = match_clouds(xyz, truth)
+    return 100 * float(matches.pred_to_truth.mean() + matches.truth_to_pred.mean())
+
+
+def one(case: Case, options: RefineOptions) -> dict[str, Any]:
+    """Figures of one case."""
+    start = time.perf_counter()
+    result = refine(case.cloud, [case.camera], [case.mask], options)
+    seconds = time.perf_counter() - start
+    return {
+        "category": case.category,
+        "name": case.name,
+        "chamfer": (score(case.cloud.xyz, case.truth), score(result.cloud.xyz, case.truth)),
+        "iou": result.figures.iou,
+        "objective": result.figures.objective,
+        "symmetric": result.figures.symmetric,
+        "turned_deg": result.figures.turned_deg,
+        "steps": result.figures.steps,
+        "seconds": seconds,
+    }
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over cases."""
+    before, after = (np.array([row["chamfer"][k] for row in rows]) for k in (0, 1))
+    return {
+        "cases": len(rows),
+        "chamfer_before": before.mean(),
+        "chamfer_after": after.mean(),
+        "change": after.mean() / before.mean() - 1,
+        "worse": float((after > before).mean()),
+        "iou_before": float(np.mean([row["iou"][0] for row in rows])),
+        "iou_after": float(np.mean([row["iou"][1] for row in rows])),
+        "seconds_median": float(np.median([row["seconds"] for row in rows])),
+        "seconds_most": max(row["seconds"] for row in rows),
+    }
+
+
+def table(groups: dict[str, dict[str, Any]]) -> str:
+    """The summaries as text."""
+    head = f"{'':<12}{'cases':>6}{'Chamfer':>17}{'change':>9}{'worse':>8}{'mask IoU':>16}{'seconds':>15}"
+    lines = [head]
+    for name, row in groups.items():
+        lines.append(
+            f"{name:<12}{row['cases']:>6}{row['chamfer_before']:>8.2f} ->{row['chamfer_after']:>6.2f}"
+            f"{100 * row['change']:>8.1f}%{100 * row['worse']:>7.0f}%"
+            f"{row['iou_before']:>8.3f} ->{row['iou_after']:>6.3f}"
+            f"{row['seconds_median']:>7.2f} ({row['seconds_most']:.2f})"
+        )
+    return "\n".join(lines)
+
+
+def chosen(dataset: Dataset, split: str, objects: int | None) -> list[str]:
+    """Names of the objects, at most so many of each category, spread evenly over them."""
+    names = dataset.objects(None if split == "all" else split)
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.partition("/")[0], []).append(name)
+    if objects is None:
+        return names
+    return [
+        group[place * len(group) // min(objects, len(group))]
+        for group in groups.values()
+        for place in range(min(objects, len(group)))
+    ]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--run", type=Path, required=True, help="run folder of recon train")
+    parser.add_argument("--data", type=Path, required=True, help="dataset folder of recon render")
+    parser.add_argument("--split", choices=("all", "train", "val", "test"), default="val")
+    parser.add_argument("--views", type=int, default=1, help="views of each object")
+    parser.add_argument("--objects", type=int, help="at most so many of each category")
+    parser.add_argument("--pose", choices=("known", "predicted"), default="known")
+    parser.add_argument("--symmetry", choices=("auto", "on", "off"), default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write all figures here as well")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    dataset = Dataset.open(arguments.data)
+    names = chosen(dataset, arguments.split, arguments.objects)
+    options = RefineOptions(symmetry=arguments.symmetry)
+    if arguments.pose == "known":
+        options = replace(options, camera=KEPT)
+    found = cases(load_run(arguments.run, "cpu"), dataset, names, arguments.views, arguments.pose)
+    rows = [one(case, options) for case in tqdm(found, total=len(names) * arguments.views, unit="case")]
+    categories = sorted({row["category"] for row in rows})
+    groups = {name: summary([row for row in rows if row["category"] == name]) for name in categories}
+    groups["all"] = summary(rows)
+    print(table(groups))
+    if arguments.json:
+        write_json(arguments.json, {"groups": groups, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()
