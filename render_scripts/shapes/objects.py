@@ -18,7 +18,7 @@ from .rng import Rng
 from .surface import Samples, sample_surface
 
 # Each is a module here with PARTS and build(rng) -> Model.
-CATEGORIES = ("airplane", "bed", "cabinet", "car", "chair", "lamp", "sofa", "table")
+CATEGORIES = ("airplane", "bed", "bench", "cabinet", "car", "chair", "lamp", "sofa", "table")
 POINTS = 16_384
 FILES = ("model.glb", "points.ply", "object.json")
 
