@@ -101,7 +101,7 @@ def _split(cell: Cell, layout: Layout, box: Box, cells: list[Cell]) -> list:
             if axis == "x":
                 boards.append(board((a - half, y0, cell.z0), (a + half, y1, cell.z1), 0.002))
             else:
-                boards.append(board((cell.x0, y0, a - half), (cell.x1, y1, a + half), 0.002))
+                boards.append(board((cell.x0, y0 + 0.0015, a - half), (cell.x1, y1 - 0.001, a + half), 0.002))
     return boards
 
 

@@ -103,8 +103,14 @@ def _panel(
         plate = board((x0 + rail, y - t - 0.007, z0 + rail), (x1 - rail, y - 0.5 * t, z1 - rail), 0.006, 2)
         return parts_of(label, frame, board((x0, y - t, z0), (x1, y, z1), 0.003), plate)
     stiles = [board((a, y - t, z0), (a + rail, y, z1), 0.003) for a in (x0, x1 - rail)]
+    d = 0.0008  # rails a little behind the stiles: no two faces in one plane
     rails = [
-        board((x0 + 0.5 * rail, y - t, b), (x1 - 0.5 * rail, y, b + rail), 0.003) for b in (z0, z1 - rail)
+        board(
+            (x0 + 0.5 * rail, y - t + d, b + d * (b == z0)),
+            (x1 - 0.5 * rail, y - d, b + rail - d * (b != z0)),
+            0.003,
+        )
+        for b in (z0, z1 - rail)
     ]
     inner = [
         (x0 + rail * 0.8, y - 0.55 * t, z0 + rail * 0.8),

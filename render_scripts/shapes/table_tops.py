@@ -27,6 +27,7 @@ def apron(outline: str, x: float, y: float, top: float, height: float, thick: fl
         ]
     low, z = top - height, top
     rails = [((-x, s * y - thick * (s > 0), low), (x, s * y + thick * (s < 0), z)) for s in (-1, 1)]
+    y, low, z = y - 0.001, low + 0.001, z - 0.0002
     ends = [((s * x - thick * (s > 0), -y, low), (s * x + thick * (s < 0), y, z)) for s in (-1, 1)]
     return [board(a, b) for a, b in (*rails, *ends)]
 
