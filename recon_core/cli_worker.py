@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verbs `recon export` and `recon worker`, through which other programs use a model. Parse, call, print."""
+"""The verbs `recon export`, `recon pack` and `recon worker`, through which others use a model: parse, call, print."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ import typer
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
     app.command("export")(export_model)
+    app.command()(pack)
     app.command()(worker)
 
 
@@ -28,6 +29,21 @@ def export_model(
         f"{made.model}: {made.content['bytes'] / 1e6:.1f} MB, {made.content['points']} points; {outputs}"
     )
     typer.echo(f"{made.card}: its card")
+
+
+def pack(
+    run: Annotated[Path, typer.Argument(help="Run folder of `recon train`, or one of its checkpoints.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write, or to replace.")],
+    name: Annotated[str, typer.Option("--name", help="What the model is called.")] = "A model of ours",
+    licence: Annotated[str, typer.Option("--licence", help="Under which licence it may be used.")] = (
+        "that of the training data and of whoever trained it"
+    ),
+) -> None:
+    """Put a model into a folder to hand on: half precision, ONNX, and a card with the scores of `recon eval`."""
+    from .inference.pack import pack_run
+
+    packed = pack_run(run, out, name, licence)
+    typer.echo(f"{packed.folder}: {packed.bytes / 1e6:.1f} MB")
 
 
 def worker() -> None:
