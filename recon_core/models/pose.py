@@ -124,8 +124,7 @@ class PlainRotationHead(nn.Module):
 
 
 class PoseHeads(nn.Module):
-    """K hypotheses and, when K > 1, a student that learns to imitate the winner (unless without one); shifts and lenses
-    where asked for.
+    """K hypotheses and, when K > 1, a student that learns to imitate the winner; shifts and lenses where asked for.
 
     Everything takes features whose last columns are the (B,F) that poses are made of.
     """
@@ -137,24 +136,21 @@ class PoseHeads(nn.Module):
         representation: Representation,
         hidden: int = 256,
         config: PoseNetConfig | None = None,
-        *,
-        with_student: bool = True,
     ) -> None:
         super().__init__()
         self.features, self.config = features, config or PoseNetConfig()
-        with_student = with_student and hypotheses > 1
         self.code = None
         if self.config.branches == "dpc":
             self.code = nn.Sequential(nn.Linear(features, features), nn.ReLU())
         if self.config.branches == "ring":
-            starts = _ring(hypotheses, representation)
+            starts = ring_starts(hypotheses, representation)
             heads = [RotationHead(features, hidden, representation, start) for start in starts]
-            student = RotationHead(features, hidden, representation, None) if with_student else None
+            student = RotationHead(features, hidden, representation, None) if hypotheses > 1 else None
         else:
             deep = self.config.branches == "dpc" and hypotheses > 1
             widths = (_DPC_WIDTH, _DPC_WIDTH) if deep else ()
             heads = [PlainRotationHead(features, widths, representation) for _ in range(hypotheses)]
-            student = PlainRotationHead(features, widths, representation) if with_student else None
+            student = PlainRotationHead(features, widths, representation) if hypotheses > 1 else None
         self.branches, self.student = nn.ModuleList(heads), student
         self.shift = _small_linear(features, 3) if self.config.translation else None
         self.lens = _small_linear(features, 1) if self.config.focal_widths else None
@@ -195,7 +191,7 @@ def _small_linear(inputs: int, outputs: int) -> nn.Linear:
     return layer
 
 
-def _ring(count: int, representation: Representation) -> torch.Tensor:
+def ring_starts(count: int, representation: Representation) -> torch.Tensor:
     """Starting outputs (K,4, 6, 3 or 2): azimuths spread evenly, the camera upright."""
     azimuth = torch.arange(count) * (360.0 / count)
     rotation = orbit(azimuth, torch.full((count,), _START_ELEVATION_DEG))[:, :3, :3]

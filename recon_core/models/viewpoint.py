@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import nn
 
 from ..methods.config import Config
-from .pose import PoseHeads
+from .pose import Representation, ring_starts, to_matrix
 
 
 class ViewpointConfig(Config):
@@ -28,19 +28,26 @@ class ViewpointConfig(Config):
 
 
 class ViewpointHeads(nn.Module):
-    """Features (B,F), or more whose last columns these are, to K rotations and K scores."""
+    """Features (B,F), or more whose last columns these are, to K rotations and K scores by one small network.
+
+    The rotations start in a ring around an upright object. One network for all costs a quarter of one for each.
+    """
 
     def __init__(self, features: int, config: ViewpointConfig, hidden: int = 256) -> None:
         super().__init__()
-        self.features = features
-        self.poses = PoseHeads(features, config.hypotheses, config.rotation, hidden, with_student=False)
-        self.scores = nn.Sequential(
-            nn.Linear(features, hidden), nn.SiLU(), nn.Linear(hidden, config.hypotheses)
+        self.features, self.count = features, config.hypotheses
+        self.representation: Representation = config.rotation
+        self.layers = nn.Sequential(
+            nn.Linear(features, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
         )
+        starts = ring_starts(self.count, self.representation)  # (K, numbers)
+        self.out = nn.Linear(hidden, self.count * (starts.shape[1] + 1))
+        self.out.bias.data.copy_(torch.cat((starts, torch.zeros(self.count, 1)), 1).flatten())
 
     def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Rotations (B,K,3,3), object to camera, and the logits of their scores (B,K)."""
-        return self.poses.hypotheses(features), self.scores(features[:, -self.features :])
+        numbers = self.out(self.layers(features[:, -self.features :])).unflatten(1, (self.count, -1))
+        return to_matrix(numbers[..., :-1], self.representation), numbers[..., -1]
 
 
 def best_rotation(hypotheses: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
