@@ -51,7 +51,11 @@ def test_everything_is_inside(wheel: Path, installed: Path) -> None:
         files = {str(path.relative_to(ROOT)) for path in (ROOT / folder).glob(pattern)}
         assert files
         assert {f"recon_core/_bundled/{name}" for name in files} <= names
-    assert {"recon_core/evaluation/report.html", "recon_core/evaluation/report.js"} <= names
+    assert {
+        "recon_core/evaluation/report.html",
+        "recon_core/viewer/viewer.js",
+        "recon_core/viewer/style.css",
+    } <= names
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "recon_core").rglob("*.py")}
     assert modules <= names
     assert not [name for name in names if "__pycache__" in name or name.startswith("tests")]
@@ -70,7 +74,19 @@ def test_it_makes_and_renders_shapes_elsewhere(installed: Path, tmp_path: Path) 
     assert (tmp_path / "meshes" / "chair" / "chair_0_00000" / "model.glb").is_file()
     if not probe_wheel().usable:
         pytest.skip("the bpy wheel is not usable in this Python: nothing rendered")
-    options = ["--output", "data", "--views", "2", "--size", "32", "--jobs", "1", "--blender", "wheel", "--quiet"]
+    options = [
+        "--output",
+        "data",
+        "--views",
+        "2",
+        "--size",
+        "32",
+        "--jobs",
+        "1",
+        "--blender",
+        "wheel",
+        "--quiet",
+    ]
     rendered = recon(installed, tmp_path, "render", "meshes", *options)
     assert rendered.returncode == 0, rendered.stderr
     assert json.loads((tmp_path / "data" / "dataset.json").read_text())["categories"] == ["chair"]

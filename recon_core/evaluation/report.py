@@ -1,11 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The evaluation as one HTML file that fetches nothing: tables, histograms, pictures and a cloud viewer."""
 
-import base64
 import html
-import io
-import json
-import math
 from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -14,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from ..pointcloud import PointCloud
-from ..visual import color_labels, draw_cloud, mask_overlay, palette
+from ..viewer.pack import cloud_picture, packed, resource, safe_json, unit_to_bytes, webp
+from ..visual import color_labels, mask_overlay, palette
 from .histogram import Series, histogram
 from .scores import METHODS, MetricInfo
 from .table import number
@@ -25,15 +22,12 @@ if TYPE_CHECKING:
 PICTURE_SIZE_PX = 128
 SIDES_DEG = ((30.0, 20.0), (120.0, 20.0), (0.0, 89.0))  # azimuth, elevation: front right, back right, top
 ERROR_LIMIT = 0.1  # distance at the end of the viewer's colour ramp, object units
-_COORDINATE_UNITS = 16384  # of the viewer's 16-bit coordinates
-_BACKDROP = (1, 254, 3)  # becomes transparent; no shaded point has exactly this colour
 
 
 def render_report(evaluation: "Evaluation") -> str:
     """The page as text."""
     result = evaluation.result
     template = files("recon_core.evaluation").joinpath("report.html").read_text(encoding="utf-8")
-    script = files("recon_core.evaluation").joinpath("report.js").read_text(encoding="utf-8")
     return Template(template).substitute(
         title=f"Evaluation on the {html.escape(result['split'])} split",
         subtitle=_subtitle(result),
@@ -43,7 +37,8 @@ def render_report(evaluation: "Evaluation") -> str:
         order=_order(evaluation),
         objects="\n".join(_object(one) for one in evaluation.exhibits),
         data=_data(evaluation),
-        script=script,
+        style=resource("style.css"),
+        script=resource("viewer.js"),
     )
 
 
@@ -143,14 +138,14 @@ def _figure(label: str, pictures: list[str]) -> str:
 
 def _pictures(exhibit: "Exhibit") -> list[tuple[str, list[str]]]:
     judged, truth = exhibit.judged, exhibit.truth
-    rows = [("input", [_webp(truth.inputs[0])])]
+    rows = [("input", [webp(truth.inputs[0])])]
     if exhibit.unseen:
         view = exhibit.unseen[0]
         predicted = judged.coverage[judged.views.index(view)].numpy()
         # Cut at 0.5 as the metric does.
         overlay = Image.fromarray(mask_overlay(predicted > 0.5, truth.masks[view].numpy() > 0.5))
         large = overlay.resize((PICTURE_SIZE_PX, PICTURE_SIZE_PX), Image.Resampling.NEAREST)
-        rows.append(("mask, another view", [_webp(np.asarray(large))]))
+        rows.append(("mask, another view", [webp(np.asarray(large))]))
     kind = _color_kind(judged.cloud)
     rows.append(("prediction: front, back, top", _three_sides(judged.cloud, kind)))
     rows.append(("truth", _three_sides(truth.cloud, kind)))
@@ -167,25 +162,13 @@ def _color_kind(cloud: PointCloud) -> str:
 def _three_sides(cloud: PointCloud, kind: str) -> list[str]:
     values = getattr(cloud, kind) if kind else None
     colors = color_labels(values) if kind == "labels" and values is not None else values
-    pictures = []
-    for azimuth, elevation in SIDES_DEG:
-        image = draw_cloud(cloud.xyz, colors, azimuth, elevation, PICTURE_SIZE_PX, background=_BACKDROP)
-        alpha = (image != _BACKDROP).any(-1)
-        # Lossy compression mixes neighbours: the backdrop must not shine through at the outline.
-        image = np.where(alpha[..., None], image, 128).astype(np.uint8)
-        pictures.append(_webp(np.dstack((image, alpha * np.uint8(255)))))
-    return pictures
-
-
-def _webp(pixels: np.ndarray) -> str:
-    """A picture (H,W,3 or 4) uint8 as a data URL."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "WEBP", quality=88, method=2)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return [
+        cloud_picture(cloud, colors, azimuth, elevation, PICTURE_SIZE_PX) for azimuth, elevation in SIDES_DEG
+    ]
 
 
 def _data(evaluation: "Evaluation") -> str:
-    """The viewer's clouds as JSON that is safe inside a script element."""
+    """What the viewer reads: clouds and how they are painted."""
     parts = evaluation.result["parts"]
     objects = [
         {
@@ -197,20 +180,21 @@ def _data(evaluation: "Evaluation") -> str:
         for one in evaluation.exhibits
     ]
     count = max((len(names) for names in parts.values()), default=0)
-    value = {"error_limit": ERROR_LIMIT, "palette": palette(count).tolist(), "objects": objects}
-    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
+    return safe_json(
+        {
+            "clouds": {
+                "prediction": {"name": "prediction", "color": [92, 146, 222]},
+                "truth": {"name": "truth", "color": [206, 160, 96]},
+            },
+            "channels": {
+                "error": {"low": "distance to the other cloud: 0", "high": f"{ERROR_LIMIT:g} or more"},
+            },
+            "palette": palette(count).tolist(),
+            "objects": objects,
+        }
+    )
 
 
 def _packed(cloud: PointCloud, error: np.ndarray) -> dict[str, Any]:
-    """A cloud as base64: int16 xyz, uint8 error (255 = ERROR_LIMIT), then rgb and labels where they are there."""
-    limit = math.floor(np.iinfo(np.int16).max)
-    xyz = np.clip(np.rint(cloud.xyz * _COORDINATE_UNITS), -limit, limit).astype("<i2")
-    shade = np.rint(np.clip(error / ERROR_LIMIT, 0, 1) * 255).astype(np.uint8)
-    pieces = [xyz.tobytes(), shade.tobytes()]
-    pieces += [values.tobytes() for values in (cloud.colors, cloud.labels) if values is not None]
-    return {
-        "count": len(cloud),
-        "rgb": cloud.colors is not None,
-        "labels": cloud.labels is not None,
-        "bytes": base64.b64encode(b"".join(pieces)).decode(),
-    }
+    """A cloud with the error (N,) of its points, 255 = ERROR_LIMIT."""
+    return packed(cloud, {"error": unit_to_bytes(error, ERROR_LIMIT)})

@@ -6,9 +6,9 @@
   const stage = document.getElementById("stage");
   const context = stage.getContext("2d");
   const still = { azimuth: 30, elevation: 20, zoom: 1 };
-  const state = { index: 0, show: "prediction", paint: "plain", ...still };
+  const kinds = Object.keys(data.clouds); // of clouds that an object may have, in the order of the buttons
+  const state = { index: 0, show: kinds[0], paint: "plain", ...still };
   const unit = 1 / 16384; // of the 16-bit coordinates
-  const plain = { prediction: [92, 146, 222], truth: [206, 160, 96] };
   const ramp = [[38, 62, 140], [44, 138, 150], [118, 196, 104], [246, 218, 76], [232, 96, 54]];
   let clouds = null, pending = false;
 
@@ -18,14 +18,15 @@
     return out;
   }
 
-  // Layout (report.py): per cloud int16 xyz, uint8 error, then rgb and labels where they are there.
+  // Layout (pack.py): per cloud int16 xyz, uint8 of each channel, then rgb and labels where they are there.
   function cloudOf(entry) {
     const raw = decode(entry.bytes), n = entry.count, cloud = { count: n };
     const view = new DataView(raw.buffer);
     cloud.xyz = new Float32Array(3 * n);
     for (let i = 0; i < 3 * n; i++) cloud.xyz[i] = view.getInt16(2 * i, true) * unit;
     let at = 6 * n;
-    cloud.error = raw.subarray(at, at += n);
+    cloud.channels = {};
+    for (const name of entry.channels) cloud.channels[name] = raw.subarray(at, at += n);
     if (entry.rgb) cloud.rgb = raw.subarray(at, at += 3 * n);
     if (entry.labels) cloud.labels = raw.subarray(at, at += n);
     return cloud;
@@ -40,8 +41,11 @@
   function colorOf(cloud, kind, i) {
     if (state.paint === "rgb" && cloud.rgb) return [cloud.rgb[3 * i], cloud.rgb[3 * i + 1], cloud.rgb[3 * i + 2]];
     if (state.paint === "part" && cloud.labels) return data.palette[cloud.labels[i] % data.palette.length];
-    if (state.paint === "error") return ramped[cloud.error[i]];
-    return plain[kind];
+    const values = cloud.channels[state.paint];
+    if (!values) return data.clouds[kind].color;
+    const scale = data.channels[state.paint];
+    if (scale.classes) return scale.classes[values[i] % scale.classes.length].color;
+    return ramped[scale.falling ? 255 - values[i] : values[i]];
   }
 
   function draw() {
@@ -50,11 +54,12 @@
     if (stage.width !== side) { stage.width = side; stage.height = side; }
     const image = context.createImageData(side, side), pixels = image.data;
     const depth = new Float32Array(side * side).fill(1e9);
-    const kinds = state.show === "both" ? ["truth", "prediction"] : [state.show];
-    for (const kind of kinds) splat(clouds[kind], kind, side, pixels, depth);
+    for (const kind of shown()) splat(clouds[kind], kind, side, pixels, depth);
     shade(side, pixels, depth);
     context.putImageData(image, 0, 0);
   }
+
+  function shown() { return (state.show === "both" ? kinds : [state.show]).filter(kind => clouds[kind]); }
 
   function splat(cloud, kind, side, pixels, depth) {
     const a = state.azimuth * Math.PI / 180, e = state.elevation * Math.PI / 180;
@@ -111,15 +116,18 @@
       mark.className = "key"; mark.style.background = "rgb(" + color.join(",") + ")";
       box.append(mark, text);
     };
-    if (state.paint === "error") {
-      const bar = document.createElement("i");
+    const scale = data.channels[state.paint];
+    if (scale && scale.classes) {
+      for (const one of scale.classes) key(one.color, one.name);
+    } else if (scale) {
+      const bar = document.createElement("i"), stops = scale.falling ? [...ramp].reverse() : ramp;
       bar.className = "ramp";
-      bar.style.background = "linear-gradient(90deg," + ramp.map(c => "rgb(" + c.join(",") + ")").join(",") + ")";
-      box.append("distance to the other cloud: 0", bar, String(data.error_limit) + " or more");
+      bar.style.background = "linear-gradient(90deg," + stops.map(c => "rgb(" + c.join(",") + ")").join(",") + ")";
+      box.append(scale.low, bar, scale.high);
     } else if (state.paint === "part") {
       data.objects[state.index].parts.forEach((name, place) => key(data.palette[(place + 1) % data.palette.length], name));
     } else if (state.paint === "plain") {
-      for (const kind of state.show === "both" ? ["prediction", "truth"] : [state.show]) key(plain[kind], kind);
+      for (const kind of shown()) key(data.clouds[kind].color, data.clouds[kind].name);
     }
   }
 
@@ -128,8 +136,7 @@
       for (const button of document.querySelectorAll("#" + group + " button")) {
         const value = button.dataset.value;
         button.setAttribute("aria-pressed", String(state[group] === value));
-        const has = { rgb: "rgb", part: "labels" }[value];
-        button.disabled = Boolean(has) && !(clouds.prediction[has] || clouds.truth[has]);
+        button.disabled = !(group === "show" ? canShow(value) : canPaint(value));
       }
     }
     document.getElementById("previous").disabled = state.index === 0;
@@ -137,10 +144,22 @@
     legend();
   }
 
+  function canShow(value) { return value === "both" ? kinds.every(kind => clouds[kind]) : Boolean(clouds[value]); }
+
+  function canPaint(value) {
+    const here = Object.values(clouds);
+    if (value === "rgb") return here.some(cloud => cloud.rgb);
+    if (value === "part") return here.some(cloud => cloud.labels);
+    return value === "plain" || here.some(cloud => cloud.channels[value]);
+  }
+
   function choose(index) {
     state.index = Math.min(Math.max(index, 0), data.objects.length - 1);
     const entry = data.objects[state.index];
-    clouds = { prediction: cloudOf(entry.prediction), truth: cloudOf(entry.truth) };
+    clouds = {};
+    for (const kind of kinds) if (entry[kind]) clouds[kind] = cloudOf(entry[kind]);
+    if (!canShow(state.show)) state.show = Object.keys(clouds).pop() || kinds[0];
+    if (!canPaint(state.paint)) state.paint = canPaint("rgb") ? "rgb" : "plain";
     document.getElementById("name").textContent = entry.name;
     document.querySelectorAll(".object").forEach((one, place) => one.classList.toggle("chosen", place === state.index));
     buttons();
@@ -187,11 +206,11 @@
   document.querySelectorAll(".object").forEach((one, place) => one.addEventListener("click", () => choose(place)));
 
   if (data.objects.length) {
-    if (data.objects[0].prediction.rgb) state.paint = "rgb";
+    state.paint = "rgb"; // plain, where there is none
     // "#3,both,error" opens the fourth object with these settings.
     const wanted = location.hash.slice(1).split(",");
-    if (["prediction", "truth", "both"].includes(wanted[1])) state.show = wanted[1];
-    if (["plain", "rgb", "part", "error"].includes(wanted[2])) state.paint = wanted[2];
+    if ([...kinds, "both"].includes(wanted[1])) state.show = wanted[1];
+    if (["plain", "rgb", "part", ...Object.keys(data.channels)].includes(wanted[2])) state.paint = wanted[2];
     choose(Number(wanted[0]) || 0);
   }
 })();
