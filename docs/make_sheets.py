@@ -19,7 +19,7 @@ from recon_core.data.dataset import Dataset
 from recon_core.io.atomic import atomic_path
 from recon_core.visual import grid, to_rgb
 
-CATEGORIES = ("chair", "airplane", "car")
+CATEGORIES = ("chair", "airplane", "car", "bed", "bench", "cabinet", "lamp", "sofa", "table")
 COLUMNS, ROWS = 8, 8
 VIEW = ("--views", "1", "--azimuth", "35", "35", "--elevation", "20", "20", "--light", "fixed")
 IMAGES = ("--samples", "16", "--size", "128", "--passes", "rgb,mask", "--points", "0")
