@@ -17,6 +17,7 @@ from . import (
     cli_data,
     cli_import,
     cli_leaderboard,
+    cli_mask,
     cli_mesh,
     cli_place,
     cli_refine,
@@ -188,13 +189,19 @@ def reconstruct(
             "--confidence", help="Say which points to trust: none, fast (40 ms an image) or full (0.1 s)."
         ),
     ] = "fast",
+    box: cli_mask.Box = None,
+    scribbles: cli_mask.Scribbles = None,
+    segmenter: cli_mask.Segmenter = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Turn images into coloured, part-labelled point clouds. Exit status 3 when some images failed, 1 when all did."""
     from .inference.report import reconstruct_and_report
 
-    raise typer.Exit(reconstruct_and_report(images, run, out, mask, foreground, device, as_json, confidence))
+    hints = cli_mask.hints_from(box, scribbles, segmenter)
+    raise typer.Exit(
+        reconstruct_and_report(images, run, out, mask, foreground, device, as_json, confidence, hints)
+    )
 
 
 @app.command()

@@ -22,6 +22,14 @@ def keep_main_components(mask: np.ndarray, share: float) -> np.ndarray:
     return (areas >= max(1.0, share * areas.max()))[labels]
 
 
+def keep_touching(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """The components of mask (H,W) bool that hold a pixel of seeds (H,W) bool."""
+    labels, areas = label_components(mask, diagonal=True)
+    kept = np.zeros(len(areas), bool)
+    kept[labels[seeds & mask]] = True
+    return kept[labels]
+
+
 def without_specks(mask: np.ndarray, smallest: int) -> np.ndarray:
     """Fill holes and remove islands of fewer than `smallest` pixels: noise, compression, dust."""
     for value in (False, True):

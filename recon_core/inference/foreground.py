@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which pixels are the object: by alpha channel, mask file, plain background colour or iterated graph cuts."""
+"""Which pixels are the object: by alpha channel, mask file, plain background colour, graph cuts or a user's model.
+
+A box or strokes (hints.py) say where it is. Every estimate ends as coverage, with a few words on where it came from.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,40 +12,57 @@ from PIL import Image
 
 from ..errors import ConfigError, InputError
 from ..io.images import LoadedImage, read_image
+from .components import keep_main_components, keep_touching
+from .first_guess import OBJECT
+from .hints import MaskHints, Region, check_hints, region_of
 
 METHODS = ("auto", "alpha", "border", "grabcut")
 # An object takes between these shares of the picture; outside them the mask is no use to a model.
 MIN_SHARE, MAX_SHARE = 0.001, 0.98
 # Parts that hang apart (a leg behind a gap) are kept when they have this share of the largest one's area.
 KEEP_SHARE = 0.02
-# In a cluttered picture what hangs apart is more likely another thing.
-KEEP_SHARE_CLUTTER = 0.15
+# In a cluttered picture what hangs apart is more likely another thing; less so in a box.
+KEEP_SHARE_CLUTTER, KEEP_SHARE_BOX = 0.15, 0.05
 # Estimation runs on a copy with at most this many pixels along the longer side.
 BORDER_SIDE, GRABCUT_SIDE = 448, 224
 _FIX = "Give a mask with --mask FILE, or an image with a transparent background"
 
 
 def find_mask(
-    image: LoadedImage, mask_path: str | Path | None = None, method: str = "auto", name: str = "The image"
+    image: LoadedImage,
+    mask_path: str | Path | None = None,
+    method: str = "auto",
+    name: str = "The image",
+    *,
+    hints: MaskHints | None = None,
 ) -> tuple[np.ndarray, str]:
     """Coverage (H,W) uint8 of the object and a few words on where it came from.
 
     A mask file wins over everything; then `method`: "alpha" (the file's transparency), "border" (a plain
-    background, by its colour at the border), "grabcut" (estimated from colours), or "auto": the first that
-    applies. Raises InputError, beginning with `name`, when none does or the mask is empty or full.
+    background, by its colour at the border), "grabcut" (estimated from colours), or "auto": the first that applies.
+    hints: a box, strokes or a model that segments. Raises InputError, beginning with `name`, when none finds an
+    object or the mask is empty or full, ConfigError for what excludes each other.
     """
-    check_method(method)
+    check_method(method, hints)
+    hints = hints or MaskHints()
+    check_hints(hints, mask_path)
     if mask_path is not None:
         mask, source = _from_file(Path(mask_path), (image.rgba.shape[0], image.rgba.shape[1]))
         return _checked(mask, f"The mask {mask_path}"), source
-    mask, source = _estimate(image, method, name)
+    mask, source = _with_hints(image, method, hints, name) if hints else _estimate(image, method, name)
     return _checked(mask, f"{name}: the foreground found by {source}"), source
 
 
-def check_method(method: str) -> None:
-    """Raise ConfigError unless `method` is one of METHODS."""
+def check_method(method: str, hints: MaskHints | None = None) -> None:
+    """Raise ConfigError unless `method` is one of METHODS and goes with the hints."""
     if method not in METHODS:
         raise ConfigError(f"Unknown foreground method {method!r}. Expected one of: {', '.join(METHODS)}.")
+    if hints is None:
+        return
+    if hints.segmenter is not None and method != "auto":
+        raise ConfigError(f"--segmenter replaces --foreground {method}: give the one or the other.")
+    if hints.scribbles is not None and method in ("alpha", "border"):
+        raise ConfigError(f"--scribbles are for graph cuts; leave out --foreground {method}.")
 
 
 def _estimate(image: LoadedImage, method: str, name: str) -> tuple[np.ndarray, str]:
@@ -53,20 +73,71 @@ def _estimate(image: LoadedImage, method: str, name: str) -> tuple[np.ndarray, s
     if transparent and method in ("auto", "alpha"):
         return image.rgba[..., 3], "alpha channel"
     rgb = _over_white(image.rgba)
-    if method != "grabcut":
-        from .plain_background import mask_by_border_color
-
-        mask = _at_scale(mask_by_border_color, rgb, BORDER_SIDE)
+    if method in ("auto", "border"):
+        mask = _plain(rgb)
         if mask is not None:
             return mask, "border colour (plain background)"
         if method == "border":
             raise InputError(
                 f"{name}: the background at the border is not plain. {_FIX}, or try --foreground grabcut."
             )
+    return _graph_cut(rgb, None), "graph cut (estimated, check it)"
+
+
+def _with_hints(image: LoadedImage, method: str, hints: MaskHints, name: str) -> tuple[np.ndarray, str]:
+    """Look at the box's surroundings only, by the method that fits or the user's model; nothing outside the box."""
+    region = region_of(hints, image.rgba[..., :3], name)
+    window = (region.rows, region.columns)
+    view = LoadedImage(image.rgba[window], image.has_alpha, image.note)
+    if hints.segmenter is not None:
+        from .segmenter import load_segmenter
+
+        part = load_segmenter(hints.segmenter).mask(_over_white(view.rgba))
+        source = f"segmenter {hints.segmenter.name}"
+    elif region.strokes is not None:
+        part = _graph_cut(_over_white(view.rgba), region)
+        source = f"graph cut from the strokes of {hints.scribbles.name if hints.scribbles else 'a picture'}"
+    else:
+        part, source = _in_box(view, method, region, name)
+    mask = np.zeros(image.rgba.shape[:2], np.uint8)
+    mask[window] = np.where(region.outside, 0, part)
+    return mask, source + (" in the given box" if hints.box_px is not None else "")
+
+
+def _in_box(view: LoadedImage, method: str, region: Region, name: str) -> tuple[np.ndarray, str]:
+    """As without a box, but a graph cut knows what is outside."""
+    if method in ("alpha", "border") or (method == "auto" and has_real_transparency(view)):
+        return _estimate(view, method, name)
+    rgb = _over_white(view.rgba)
+    mask = _plain(rgb) if method == "auto" else None
+    if mask is not None:
+        return mask, "border colour (plain background)"
+    return _graph_cut(rgb, region), "graph cut"
+
+
+def _plain(rgb: np.ndarray) -> np.ndarray | None:
+    from .plain_background import mask_by_border_color
+
+    return _at_scale(mask_by_border_color, rgb, BORDER_SIDE)
+
+
+def _graph_cut(rgb: np.ndarray, region: Region | None) -> np.ndarray:
+    """Coverage (H,W) uint8 by graph cuts."""
     from .grabcut import mask_by_graph_cut
 
-    mask = _at_scale(mask_by_graph_cut, rgb, GRABCUT_SIDE, KEEP_SHARE_CLUTTER)
-    return (np.zeros(rgb.shape[:2], np.uint8) if mask is None else mask), "graph cut (estimated, check it)"
+    def estimate(small: np.ndarray) -> np.ndarray | None:
+        known = None if region is None else region.known((small.shape[0], small.shape[1]))
+        mask = mask_by_graph_cut(small, known)
+        return mask if mask is None or known is None else _kept(mask, known)
+
+    mask = _at_scale(estimate, rgb, GRABCUT_SIDE, KEEP_SHARE_CLUTTER if region is None else 0.0)
+    return np.zeros(rgb.shape[:2], np.uint8) if mask is None else mask
+
+
+def _kept(mask: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """What of a mask hangs together with the object's strokes, or else is large."""
+    seeds = known == OBJECT
+    return keep_touching(mask, seeds) if seeds.any() else keep_main_components(mask, KEEP_SHARE_BOX)
 
 
 def has_real_transparency(image: LoadedImage) -> bool:
@@ -94,8 +165,6 @@ def _at_scale(
     mask = estimate(small) if min(small.shape[:2]) >= 8 else None
     if mask is None:
         return None
-    from .components import keep_main_components
-
     return _resized((keep_main_components(mask, keep) * 255).astype(np.uint8), (height, width))
 
 
@@ -124,9 +193,7 @@ def _mask_of_picture(loaded: LoadedImage, path: Path) -> tuple[np.ndarray, str]:
     grey = rgb.max(-1) - rgb.min(-1) <= 24
     if grey.mean() > 0.995:
         return rgb.mean(-1).round().astype(np.uint8), ""
-    from .plain_background import mask_by_border_color
-
-    mask = _at_scale(mask_by_border_color, loaded.rgba[..., :3], BORDER_SIDE)
+    mask = _plain(loaded.rgba[..., :3])
     if mask is None:
         raise InputError(
             f"The mask {path} is a colour picture without a plain background. Expected white for the object "

@@ -24,6 +24,7 @@ from ..io.ply import write_ply
 from ..pointcloud import PointCloud, Points
 from ..vocabulary import Vocabulary, read_vocabulary
 from .foreground import check_method, find_mask
+from .hints import MaskHints, check_hints
 from .photo_camera import colors_by_height, colors_from_photo, fit_camera, pose_record
 from .result_files import MASK_ENDING, distinct_stems, relative_path
 
@@ -107,17 +108,19 @@ def reconstruct_image(
     mask_path: str | Path | None = None,
     foreground: str = "auto",
     confidence: str = "none",
+    hints: MaskHints | None = None,
 ) -> Reconstruction:
     """Reconstruct one photograph in memory; raises InputError when it, or its mask, cannot be used.
 
     confidence: none, or how thoroughly to find out which points to trust (recon_core/confidence/variants.py).
+    hints: where the object is (hints.py).
     """
     mode = check_mode(confidence)
     timings: dict[str, float] = {}
     with _timed(timings, "read"):
         image = read_image(image_path)
     with _timed(timings, "mask"):
-        mask, source = find_mask(image, mask_path, foreground, name=str(image_path))
+        mask, source = find_mask(image, mask_path, foreground, str(image_path), hints=hints)
     with _timed(timings, "crop"):
         cut = np.dstack((image.rgba[..., :3], mask))
         box = fit_box(mask, run.margin)
@@ -162,9 +165,10 @@ def reconstruct(
     foreground: str = "auto",
     stem: str | None = None,
     confidence: str = "none",
+    hints: MaskHints | None = None,
 ) -> ReconstructResult:
     """Reconstruct one photograph and write OUT/<stem>.ply, .png (preview), .mask.png and .json; each file is atomic."""
-    result = reconstruct_image(image_path, run, mask_path, foreground, confidence)
+    result = reconstruct_image(image_path, run, mask_path, foreground, confidence, hints)
     return write_reconstruction(result, Path(image_path), run, Path(out_dir), stem or Path(image_path).stem)
 
 
@@ -175,11 +179,12 @@ def reconstruct_all(
     mask_path: str | Path | None = None,
     foreground: str = "auto",
     confidence: str = "none",
+    hints: MaskHints | None = None,
 ) -> Iterator[ReconstructResult | Failure]:
     """Reconstruct photographs one after the other; a failure is yielded and does not stop the others.
 
-    Raises ConfigError for an unknown foreground method or confidence and for one mask given with several images,
-    InputError when out_dir cannot be a folder.
+    Raises ConfigError for an unknown foreground method or confidence and for one mask, box or strokes given with
+    several images, InputError when out_dir cannot be a folder.
     """
     paths = [Path(path) for path in image_paths]
     if mask_path is not None and len(paths) > 1:
@@ -187,12 +192,13 @@ def reconstruct_all(
             f"--mask {mask_path} belongs to one image, but {len(paths)} images were given. "
             "Run them one by one, or give images with an alpha channel."
         )
-    check_method(foreground)
+    check_method(foreground, hints)
+    check_hints(hints or MaskHints(), mask_path, len(paths))
     check_mode(confidence)
     out = _output_folder(Path(out_dir))
     for path, stem in zip(paths, distinct_stems(paths, out), strict=True):
         try:
-            yield reconstruct(path, run, mask_path, out, foreground, stem, confidence)
+            yield reconstruct(path, run, mask_path, out, foreground, stem, confidence, hints)
         except ReconError as error:
             yield Failure(path, str(error))
         except OSError as error:  # a full disk, a folder that vanished

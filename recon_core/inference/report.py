@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .hints import MaskHints
 from .reconstruct import Failure, ReconstructResult, exit_status, reconstruct_all
 
 
@@ -20,6 +21,7 @@ def reconstruct_and_report(
     device: str,
     as_json: bool,
     confidence: str = "none",
+    hints: MaskHints | None = None,
 ) -> int:
     """Load the run, reconstruct every image, print what happened and return the exit status (0, 3 or 1)."""
     from ..methods.run import load_run
@@ -28,7 +30,7 @@ def reconstruct_and_report(
     run = load_run(run_folder, device)
     load_ms = (time.perf_counter() - start) * 1000
     outcomes = []
-    for outcome in reconstruct_all(images, run, out_dir, mask_path, foreground, confidence):
+    for outcome in reconstruct_all(images, run, out_dir, mask_path, foreground, confidence, hints):
         outcomes.append(outcome)
         if not as_json:
             print(
