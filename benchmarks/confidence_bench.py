@@ -90,11 +90,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def as_text(result: dict[str, Any]) -> str:
     """Both tables."""
     groups = result["groups"]
+    names = zip(("count", "stated", "true", "ECE", "Brier", "(flat)", "rank"), (9, 8, 7, 7, 7, 8, 7))
+    heads = f"{'points':<20}" + "".join(f"{name:>{width}}" for name, width in names)
+    heads += f"{'best half':>11}{'worst tenth':>13}"
     lines = [
         f"{result['predictions']} predictions of the {result['split']} split, mode {result['mode']}; "
         + result["calibration"],
-        f"{'points':<20}{'count':>9}{'stated':>8}{'true':>7}{'ECE':>7}{'Brier':>7}{'(flat)':>8}{'rank':>7}"
-        f"{'best half':>11}{'worst tenth':>13}",
+        heads,
     ]
     for name, one in groups.items():
         lines.append(
