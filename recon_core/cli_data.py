@@ -35,7 +35,7 @@ def join_ranges(arguments: list[str]) -> list[str]:
 def shapes(
     output: Annotated[Path, typer.Option("--output", help="Folder; objects go to OUTPUT/CATEGORY/NAME.")],
     category: Annotated[
-        list[str], typer.Option("--category", help="airplane, car or chair; may be given several times.")
+        list[str], typer.Option("--category", help="airplane, bed, bench, cabinet, car, chair, lamp, sofa or table; several times for several.")
     ] = ["chair"],  # noqa: B006
     count: Annotated[int, typer.Option("--count", min=1, help="Objects per category.")] = 200,
     start: Annotated[int, typer.Option("--start", min=0, help="Index of the first object.")] = 0,

@@ -26,8 +26,25 @@ PARTS = {
 }
 ALWAYS = {"table": {"top", "leg"}, "cabinet": {"body"}, "lamp": {"lampshade"}}
 SIZES = {"table": (0.3, 2.5), "cabinet": (0.25, 2.6), "lamp": (0.15, 2.4)}  # metres, largest extent
-GOLDEN: dict[tuple[str, int, int], str] = {}
-COUNT = 40
+GOLDEN = {
+    ("cabinet", 0, 0): "400bf410c851032e",
+    ("cabinet", 0, 7): "53861373ea0c2295",
+    ("cabinet", 0, 17): "d0bcbb9602481694",
+    ("cabinet", 0, 23): "9e8632ae52a5ba69",
+    ("cabinet", 7, 123): "61ee0a79899404f4",
+    ("lamp", 0, 0): "8615715114ace9ca",
+    ("lamp", 0, 1): "f86fa58219f6dcca",
+    ("lamp", 0, 2): "53c149276b8e49c5",
+    ("lamp", 0, 16): "8fdd21c90e290470",
+    ("lamp", 7, 123): "885b1fb065032b13",
+    ("table", 0, 0): "17bf733e1cb85588",
+    ("table", 0, 1): "49b27bbe75dfb6cc",
+    ("table", 0, 3): "e7a3b032d6b0695c",
+    ("table", 0, 19): "580ec1cbc8dcc9a6",
+    ("table", 0, 30): "9e1d356292bd49cb",
+    ("table", 7, 123): "c01931de749fdf1e",
+}
+COUNT = 20
 EACH = [(category, index) for category in PARTS for index in range(COUNT)]
 
 
