@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -207,3 +207,8 @@ def hood_material(rng: Rng, simple: bool) -> Material:
         if kind == "opal"
         else materials.fabric(rng, rng.choice(CLOTHS))
     )
+
+
+def lifted(made: Shade, z: float) -> list[Part]:
+    """The shade with its lower rim at z."""
+    return [replace(part, mesh=part.mesh.moved(z=z)) for part in made.parts]

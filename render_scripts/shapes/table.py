@@ -10,7 +10,7 @@ from .furniture import Look, board, clear_glass, look, on_floor, plate
 from .materials import fabric
 from .mesh import Model, Part, parts_of
 from .rng import Rng
-from .table_desks import corner_desk, desk, workbench
+from .table_desks import corner_desk, desk, picnic, workbench
 from .table_tops import apron, apron_drawers, cloth, planks
 
 PARTS = ("top", "leg", "drawer", "shelf")
@@ -363,31 +363,6 @@ def draped(rng: Rng, made: Look, simple: bool) -> Built:
     x, y = x - 0.03, y - 0.03
     legs = bases.four(rng, rng.choice(["straight", "tapered", "tube"]), x, y, plan.under + 0.002, size, 0.0)
     return parts + parts_of("leg", made.leg, *legs), plan.order, {"top": plan.outline, "base": "legs"}
-
-
-def picnic(rng: Rng, made: Look, simple: bool) -> Built:
-    """A garden table with its two benches on the same crossed frames; the benches count as shelves."""
-    width, thick = rng.uniform(1.4, 1.9), rng.uniform(0.05, 0.09) if simple else rng.uniform(0.03, 0.045)
-    height, seat, reach = rng.uniform(0.7, 0.76), rng.uniform(0.42, 0.46), rng.uniform(0.58, 0.68)
-    size = 1.8 * thick
-    x, y = 0.33 * width, 0.36
-    frame = [
-        bases.slanted(x - s * 0.5 * thick, -s * reach, s * 0.6 * y, height - thick, size, thick)
-        for s in (-1, 1)
-    ]
-    at = height - thick - 0.5 * size
-    cross = board((x - 0.5 * thick, -y, at - 0.3 * size), (x + 0.5 * thick, y, height - thick + 0.001))
-    low = board(
-        (x - 1.4 * thick, -reach - 0.1, seat - thick - size),
-        (x - 0.5 * thick, reach + 0.1, seat - thick + 0.001),
-    )
-    meshes = [mesh for one in (*frame, cross, low) for mesh in (one, one.rotated("z", 180))]
-    parts = parts_of("leg", made.leg, *meshes)
-    boards = [b.moved(z=height - thick / 2) for b in planks(width, 2 * y, thick, rng.integer(3, 6), 0.01)]
-    bench = [b.moved(z=seat - thick / 2) for b in planks(width, 0.26, thick, rng.choice([1, 2]), 0.01)]
-    parts += parts_of("top", made.main, *boards)
-    parts += parts_of("shelf", made.main, *(b.moved(y=s * reach) for b in bench for s in (-1, 1)))
-    return parts, 2, {"top": "square", "base": "picnic"}
 
 
 BUILDERS = {
