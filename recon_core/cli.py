@@ -20,6 +20,7 @@ from . import (
     cli_mask,
     cli_mesh,
     cli_place,
+    cli_report,
     cli_refine,
     cli_worker,
 )
@@ -49,6 +50,7 @@ cli_bench.register(app)
 cli_bundled.register(app)
 cli_mesh.register(app)
 cli_confidence.register(app)
+cli_report.register(app)
 cli_place.register(app)
 cli_refine.register(app)
 cli_worker.register(app)
@@ -192,6 +194,9 @@ def reconstruct(
     box: cli_mask.Box = None,
     scribbles: cli_mask.Scribbles = None,
     segmenter: cli_mask.Segmenter = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Show all results on a page, OUT/report.html.")
+    ] = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
@@ -200,7 +205,7 @@ def reconstruct(
 
     hints = cli_mask.hints_from(box, scribbles, segmenter)
     raise typer.Exit(
-        reconstruct_and_report(images, run, out, mask, foreground, device, as_json, confidence, hints)
+        reconstruct_and_report(images, run, out, mask, foreground, device, as_json, confidence, hints, report)
     )
 
 

@@ -22,8 +22,12 @@ def reconstruct_and_report(
     as_json: bool,
     confidence: str = "none",
     hints: MaskHints | None = None,
+    page: bool = False,
 ) -> int:
-    """Load the run, reconstruct every image, print what happened and return the exit status (0, 3 or 1)."""
+    """Load the run, reconstruct every image, print what happened and return the exit status (0, 3 or 1).
+
+    page: show the results on OUT/report.html, too.
+    """
     from ..methods.run import load_run
 
     start = time.perf_counter()
@@ -36,12 +40,27 @@ def reconstruct_and_report(
             print(
                 text_of(outcome), file=sys.stderr if isinstance(outcome, Failure) else sys.stdout, flush=True
             )
+    shown = _write_page(outcomes, out_dir) if page else None
     if as_json:
-        print(json.dumps(json_of(outcomes, load_ms), indent=1))
-    elif len(outcomes) > 1:
+        print(json.dumps(json_of(outcomes, load_ms) | {"report": shown}, indent=1))
+        return exit_status(outcomes)
+    if len(outcomes) > 1:
         done = sum(isinstance(outcome, ReconstructResult) for outcome in outcomes)
         print(f"{done} of {len(outcomes)} images reconstructed")
+    if shown is not None:
+        print(f"report: {shown}")
     return exit_status(outcomes)
+
+
+def _write_page(outcomes: Sequence[ReconstructResult | Failure], out_dir: Path) -> str | None:
+    """The page of all results that there are."""
+    from ..report.page import write_report
+
+    written = [one.json for one in outcomes if isinstance(one, ReconstructResult)]
+    if not written:
+        return None
+    write_report(written, out_dir / "report.html")
+    return str(out_dir / "report.html")
 
 
 def text_of(outcome: ReconstructResult | Failure) -> str:

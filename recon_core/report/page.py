@@ -74,8 +74,10 @@ def _card(result: Result) -> str:
     facts = "".join(f"<span>{html.escape(fact)}</span>" for fact in _facts(result))
     notes = "".join(f'<p class="soft">{html.escape(note)}</p>' for note in result.notes)
     names = part_names(result)
-    rows = [photo_figures(result), side_figures(result, names)]
-    pictures = "".join(f'<div class="pictures">{"".join(map(_figure, row))}</div>' for row in rows if row)
+    rows = (("pictures", photo_figures(result)), ("pictures sides", side_figures(result, names)))
+    pictures = "".join(
+        f'<div class="{kind}">{"".join(map(_figure, figures))}</div>' for kind, figures in rows if figures
+    )
     return (
         f'<article class="card object"><header><b>{html.escape(result.name)}</b>{facts}</header>'
         f"{pictures}{notes}{_details(result)}</article>"
