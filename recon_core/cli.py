@@ -20,8 +20,8 @@ from . import (
     cli_mask,
     cli_mesh,
     cli_place,
-    cli_report,
     cli_refine,
+    cli_report,
     cli_worker,
 )
 from .errors import ReconError
