@@ -33,6 +33,7 @@ from .protocol_board import ProtocolBoard
 from .protocols import Protocol, find_protocols
 from .scores import METHODS, Scores, describe_metrics
 from .table import as_table
+from .told import ToldCategories
 from .truth import (
     DEFAULT_TRUE_POINTS,
     MASK_SIZE_PX,
@@ -90,6 +91,7 @@ class _Setup:
     alignment: Alignment | None
     baselines: _Baselines
     boards: dict[str, ProtocolBoard]  # by the names of the protocols asked for
+    told: ToldCategories
 
 
 def evaluate_run(
@@ -208,7 +210,9 @@ def _prepare(
     training = dataset if baselines is None else Dataset.open(baselines)
     known = _baselines(predictor, training, test, inputs, count, progress)
     true_points = points or DEFAULT_TRUE_POINTS
-    return _Setup(predictor, dataset, test, inputs, count, true_points, alignment, known, boards)
+    return _Setup(
+        predictor, dataset, test, inputs, count, true_points, alignment, known, boards, ToldCategories()
+    )
 
 
 def _evaluate_object(
@@ -258,6 +262,7 @@ def _result(
         "alignment": _alignment_summary(setup),
         "metrics": [asdict(info) for info in describe_metrics(setup.count, true_points)],
         "methods": {method: scores.values() for method, scores in overall.items()},
+        "category": setup.told.result(),
         "pose_errors_deg": {"plain": errors[0], "symmetric": errors[1]},
         "protocols": {name: board.result() for name, board in setup.boards.items()},
         "rows": sorted(rows, key=lambda row: row["methods"]["model"]["chamfer_sum"]),
@@ -280,11 +285,16 @@ def _check_counts(test: ViewSet, views: int | None, points: int | None) -> int:
     return views or test.views
 
 
-def _predict(
-    predictor: Predictor, crops: np.ndarray, alignment: Alignment | None
-) -> list[tuple[PointCloud, torch.Tensor | None]]:
-    """Clouds in the object frame and rotations (3,3) object -> camera from crops (V,S,S,4)."""
-    prediction = predictor.predict(np.ascontiguousarray(crops))
+def _predict(setup: _Setup, truth: Truth) -> list[tuple[PointCloud, torch.Tensor | None]]:
+    """Clouds in the object frame and rotations (3,3) object -> camera from each input view of an object.
+
+    Labels are chosen among the parts of the true category: whether the category is told rightly is counted apart.
+    """
+    predictor, alignment, category = setup.predictor, setup.alignment, category_of(truth.name)
+    prediction = predictor.predict(np.ascontiguousarray(truth.inputs[: setup.inputs]))
+    if prediction.category is not None:
+        setup.told.add(category, prediction.category, predictor.vocabulary.categories)
+    parts = len(setup.dataset.meta.parts.get(category, [])) or None
     points = prediction.points.map(lambda values: values.detach().cpu())
     rotation = None if prediction.rotation is None else prediction.rotation.detach().cpu().double()
     if alignment is not None:
@@ -293,7 +303,10 @@ def _predict(
             (points.xyz.double() @ turn.T).float(), points.opacity, points.color, points.part_logits
         )
         rotation = None if rotation is None else rotation @ turn.T
-    return [(points.cloud(view), None if rotation is None else rotation[view]) for view in range(len(crops))]
+    return [
+        (points.cloud(view, parts=parts), None if rotation is None else rotation[view])
+        for view in range(setup.inputs)
+    ]
 
 
 def _baselines(
@@ -314,9 +327,7 @@ def _judgements(
 ) -> Iterator[tuple[str, int, Judged, torch.Tensor | None]]:
     """Method, input view, judged cloud and rotation for every input view of one object."""
     total, inputs = len(truth.inputs), setup.inputs
-    for view, (cloud, rotation) in enumerate(
-        _predict(setup.predictor, truth.inputs[:inputs], setup.alignment)
-    ):
+    for view, (cloud, rotation) in enumerate(_predict(setup, truth)):
         yield "model", view, judge(cloud, truth, unseen_views(view, total)), rotation
     for method, cloud in (("mean_shape", setup.baselines.mean), ("noise_floor", truth.floor)):
         judged = judge(cloud, truth, list(range(total)))  # the same from every view
@@ -348,7 +359,10 @@ def _notes(result: dict[str, Any]) -> list[str]:
         "retrieval: the training object whose view is nearest to the input (L2 over pixels), with that view's pose.",
         f"noise floor: {counts['noise_floor']} other random samples of the true surface, as a perfect prediction.",
     ]
-    alignment = result["alignment"]
+    alignment, told = result["alignment"], result["category"]
+    if told:
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in told["by_category"].items())
+        notes.append(f"Category told rightly in {told['accuracy']:.1%} of the views ({shares}).")
     if alignment:
         notes.append(
             f"Learnt poses: one rotation takes the model's frame to the object frame, averaged over "

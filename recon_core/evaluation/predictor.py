@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from ..pointcloud import Points
+from ..vocabulary import Vocabulary
 
 
 class PredictionLike(Protocol):
@@ -20,6 +21,11 @@ class PredictionLike(Protocol):
     @property
     def rotation(self) -> torch.Tensor | None:
         """Rotations (B,3,3), canonical to camera; None where poses are not predicted."""
+        ...
+
+    @property
+    def category(self) -> torch.Tensor | None:
+        """Probabilities (B,C) of the vocabulary's categories; None where they are not told apart."""
         ...
 
 
@@ -39,6 +45,11 @@ class Predictor(Protocol):
     @property
     def pose_is_learnt(self) -> bool:
         """Whether the model chose its canonical frame itself, so that it must be aligned first."""
+        ...
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Names of the categories and their parts; asked for where predictions carry a category."""
         ...
 
     def predict(self, rgba_crops: np.ndarray) -> PredictionLike:

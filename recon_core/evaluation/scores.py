@@ -71,8 +71,8 @@ def describe_metrics(predicted_points: int, true_points: int) -> list[MetricInfo
             "Surface",
             "part mIoU",
             f"Part mIoU (mean over parts present, on {true_points} true points)",
-            "Each true point takes the label of its nearest predicted point; IoU per part, mean over the parts that "
-            "the object has.",
+            "Each true point takes the label of its nearest predicted point, the most probable among the parts of the "
+            "true category; IoU per part, mean over the parts that the object has.",
         ),
         MetricInfo(
             "colour_psnr",

@@ -19,6 +19,7 @@ class FakePrediction:
 
     points: Points
     rotation: torch.Tensor | None
+    category: torch.Tensor | None = None
 
 
 class FakePredictor:

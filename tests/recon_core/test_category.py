@@ -9,13 +9,17 @@ import pytest
 import torch
 from two_categories import CATEGORIES, make_two_categories
 
+from recon_core.data.cache import load_views
 from recon_core.errors import ConfigError
+from recon_core.evaluation.evaluate import evaluate_predictor
+from recon_core.evaluation.told import ToldCategories
 from recon_core.inference.reconstruct import reconstruct
 from recon_core.io.images import write_png
 from recon_core.io.ply import read_ply
 from recon_core.losses.viewpoint import viewpoint_loss
 from recon_core.methods.recipe import load_recipe
 from recon_core.methods.run import load_run
+from recon_core.pointcloud import Points
 from recon_core.training.batches import draw_batch, fixed_batch
 from recon_core.training.checkpoints import latest_checkpoint
 from recon_core.training.start import TrainRequest, start_training
@@ -198,3 +202,45 @@ def test_vocabulary_reads_old_and_new_cards():
     several = read_vocabulary({"categories": ["chair", "car"], "parts": ["back/roof", "seat"]})
     assert several.part_names(None) == several.part_names("car") == ["back/roof", "seat"]
     assert read_vocabulary({}).slots == read_vocabulary({"categories": ["a"], "parts": []}).slots == 0
+
+
+def test_evaluation_judges_poses_categories_and_the_true_categorys_parts(run, data):
+    """Rotations count without any alignment; labels stay within the parts of the true category; notes say it all."""
+    loaded = load_run(run, "cpu")
+    result = evaluate_predictor(loaded, data, "val", views=2).result
+    assert result["alignment"] is None
+    assert len(result["pose_errors_deg"]["plain"]) == 8
+    assert result["methods"]["model"]["pose_accuracy_symmetric"] is not None
+    told = result["category"]
+    crops = load_views(data, "val", input_size=64, mask_size=64, progress=False)
+    right = []
+    for index, name in enumerate(crops.names):
+        answer = loaded.predict(np.array(crops.inputs[index, :2])).category
+        assert answer is not None
+        right += [list(CATEGORIES)[best] == name.split("/")[0] for best in answer.argmax(1).tolist()]
+    assert told["accuracy"] == pytest.approx(np.mean(right))
+    assert sum(one["views"] for one in told["confused"]) == right.count(False)
+    assert any("Category told rightly" in note for note in result["notes"])
+
+
+def test_told_categories_are_counted():
+    """Shares by the true category, confusions from the most frequent on, nothing without answers."""
+    told = ToldCategories()
+    assert told.result() is None
+    told.add("chair", torch.eye(3)[[0, 0, 2, 2]], ["chair", "sofa", "table"])
+    told.add("sofa", torch.eye(3)[[1, 0, 1, 1]], ["chair", "sofa", "table"])
+    result = told.result()
+    assert result is not None
+    assert result["accuracy"] == 5 / 8
+    assert result["by_category"] == {"chair": 0.5, "sofa": 0.75}
+    assert result["confused"][0] == {"true": "chair", "told": "table", "views": 2}
+    assert result["confused"][1] == {"true": "sofa", "told": "chair", "views": 1}
+
+
+def test_labels_are_chosen_among_so_many_parts(generator):
+    """Of all slots, of some, and none where the category has no parts."""
+    logits = torch.randn(1, 50, 4, generator=generator)
+    points = Points(torch.zeros(1, 50, 3), part_logits=logits)
+    np.testing.assert_array_equal(points.cloud(0).labels, logits[0].argmax(1) + 1)
+    np.testing.assert_array_equal(points.cloud(0, parts=2).labels, logits[0, :, :2].argmax(1) + 1)
+    assert points.cloud(0, parts=0).labels is None
