@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from ..data.augment import move_outline, warp
+from ..data.augment import warp
+from ..data.mask_errors import move_outline
 from ..errors import ConfigError
 
 Mode = Literal["none", "fast", "full"]
@@ -33,6 +34,8 @@ def crop_variants(crop: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     Each is zoomed, shifted, made darker or brighter, and its mask eroded or dilated, by amounts that together cover
     their ranges evenly (strata).
     """
+    if not count:
+        return np.empty((0, *crop.shape), np.uint8)
     pixels = torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None].float() / 255
     pixels = pixels.expand(count, -1, -1, -1)
     draw = _strata(count, 5, torch.Generator().manual_seed(seed)) * 2 - 1  # (count, 5) in [-1, 1]
