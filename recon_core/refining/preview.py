@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from PIL import Image
 
 from .. import visual
 from ..cameras import Cameras
@@ -78,5 +79,4 @@ def _dots(photo: np.ndarray, cloud: PointCloud, camera: Cameras, color: tuple[in
 
 
 def _enlarged(picture: np.ndarray) -> np.ndarray:
-    factor = max(1, TILE // picture.shape[0])
-    return picture.repeat(factor, 0).repeat(factor, 1)
+    return np.asarray(Image.fromarray(picture).resize((TILE, TILE), Image.Resampling.NEAREST))

@@ -33,6 +33,9 @@ _SHARP_FROM, _SLOW_FROM = 0.6, 0.7
 # Points between the driving ones move as the mean of so many of these, by inverse distance.
 _NEIGHBOURS = 4
 _BLOCK = 20_000
+# Gradients, in nats per standard deviation, below which steps are proportional to them: what no image shows (depth) has
+# gradients next to nothing, and must not be moved as fast as what they show.
+_FLAT, _FLAT_FINE = 1.0, 0.05
 
 
 @dataclass(frozen=True)
@@ -214,9 +217,11 @@ def _descend(problem: Problem, options: RefineOptions, progress: Progress) -> tu
 def _optimizer(state: State) -> torch.optim.Adam:
     for one in state.tensors():
         one.requires_grad_()
-    return torch.optim.Adam(
-        [{"params": [state.field, state.camera]}, {"params": [state.fine]}], betas=(0.9, 0.95)
-    )
+    groups = [
+        {"params": [state.field, state.camera], "eps": _FLAT},
+        {"params": [state.fine], "eps": _FLAT_FINE},
+    ]
+    return torch.optim.Adam(groups, betas=(0.9, 0.95))
 
 
 def _set_pace(adam: torch.optim.Adam, options: RefineOptions, share: float) -> float:

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`recon refine` and the worker's job: files in, files out, bad input as one sentence."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from refine_scenes import camera, seat, silhouette
+from test_worker import folder, start  # noqa: F401 (fixtures)
+from typer.testing import CliRunner
+
+from recon_core.cli import app
+from recon_core.errors import ReconError
+from recon_core.inference.photo_camera import pose_record
+from recon_core.inference.reconstruct import COLOR_SOURCES
+from recon_core.io.images import read_image, write_png
+from recon_core.io.ply import read_ply, write_ply
+from recon_core.pointcloud import PointCloud
+from recon_core.refining.sources import read_cameras, read_source
+from recon_core.refining.verb import KEPT, RefineRequest, refine_files
+from recon_core.worker.protocol import ProtocolError, parse_message
+
+VIEW = camera(35.0, size=80)
+
+
+@pytest.fixture
+def result(tmp_path) -> Path:
+    """What `recon reconstruct` leaves: a cloud that is too tall, its JSON, and the image, red above and blue below."""
+    mask = silhouette(seat(4000, seed=9), VIEW)
+    rgba = np.dstack((np.zeros((*mask.shape, 3), np.uint8), mask))
+    rgba[:40, :, 0], rgba[40:, :, 2] = 255, 255
+    write_png(tmp_path / "photo.png", rgba)
+    write_png(tmp_path / "mask.png", mask)
+    xyz = seat(500, scale=(1, 1, 1.25))
+    comments = {"color": COLOR_SOURCES["projected"], "frame": "object"}
+    cloud = PointCloud(xyz, np.full((500, 3), 9, np.uint8), np.ones(500, np.uint8), comments=comments)
+    write_ply(tmp_path / "seat.ply", cloud)
+    record = {"version": 1, "category": "chair", "parts": {"seat": 500}, "pose": pose_record(VIEW)}
+    path = tmp_path / "seat.json"
+    path.write_text(json.dumps(record | {"files": {"cloud": "seat.ply"}, "timings_ms": {"total": 3}}))
+    return path
+
+
+def recon(*words: object):
+    return CliRunner().invoke(app, ["refine", *map(str, words)])
+
+
+def test_a_result_is_refined(result, tmp_path):
+    """Beside the source nothing is replaced; the JSON is a result again, with the new pose; colours are looked up."""
+    done = recon(result, tmp_path / "photo.png", "--out", tmp_path, "--steps", 50, "--json")
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.stdout)
+    assert Path(answer["ply"]) == tmp_path / "seat_refined.ply"
+    record = json.loads(Path(answer["json"]).read_text())
+    assert record == answer["record"]
+    assert record["category"] == "chair"
+    assert "timings_ms" not in record
+    figures = record["refine"]
+    assert figures["iou"][1] > figures["iou"][0]
+    assert figures["objective"][1] < figures["objective"][0]
+    assert figures["turned_deg"] > 0
+    cloud = read_ply(answer["ply"])
+    assert np.ptp(cloud.xyz[:, 2]) < 0.95 * np.ptp(read_ply(tmp_path / "seat.ply").xyz[:, 2])
+    assert len(np.unique(cloud.colors, axis=0)) == 2
+    assert cloud.labels is not None
+    picture = read_image(answer["preview"]).rgba
+    assert picture.shape[0] > 700
+    again = read_source(Path(answer["json"]))
+    assert again.camera is not None
+    assert abs(float(again.camera.fx) / float(VIEW.fx) - 1) < 0.2
+
+
+def test_a_cloud_with_a_camera(result, tmp_path):
+    """A PLY needs --camera, in any of the forms we write; such a camera stays."""
+    pose = json.loads(result.read_text())["pose"]
+    for number, camera_json in enumerate(
+        (pose["camera"], {"pose": pose}, {**pose["camera"], "frames": [pose["camera"]]})
+    ):
+        (tmp_path / f"camera{number}.json").write_text(json.dumps(camera_json))
+        assert float(read_cameras(tmp_path / f"camera{number}.json")[0].fx) == pytest.approx(float(VIEW.fx))
+    words = (
+        tmp_path / "seat.ply",
+        tmp_path / "photo.png",
+        "--camera",
+        tmp_path / "camera1.json",
+        "--steps",
+        5,
+    )
+    done = recon(*words, "--out", tmp_path / "new" / "out", "--mask", tmp_path / "mask.png", "--quiet")
+    assert done.exit_code == 0, done.output
+    assert "mask IoU" in done.stdout
+    record = json.loads((tmp_path / "new" / "out" / "seat.json").read_text())
+    assert record["refine"]["turned_deg"] == 0
+    assert record["pose"]["camera"]["fl_x"] == pytest.approx(float(VIEW.fx), rel=1e-5)
+    assert np.allclose(
+        record["pose"]["camera"]["transform_matrix"], pose["camera"]["transform_matrix"], atol=1e-6
+    )
+
+
+def test_what_moves(result, tmp_path):
+    image = (tmp_path / "photo.png",)
+    assert RefineRequest(result, image, tmp_path).options().camera != KEPT
+    assert RefineRequest(result, image, tmp_path, pose="keep").options().camera == KEPT
+    assert RefineRequest(result, image, tmp_path, cameras=(result,)).options().camera == KEPT
+    assert RefineRequest(result, image, tmp_path, cameras=(result,), pose="fit").options().camera != KEPT
+
+
+@pytest.mark.parametrize(
+    ("source", "words", "sentence"),
+    [
+        ("none.json", (), "none.json cannot be read"),
+        ("none.ply", (), "none.ply"),
+        ("seat.ply", (), "is a cloud without a camera"),
+        ("unposed.json", (), "predicts no pose"),
+        ("nameless.json", (), "names no cloud"),
+        ("outside.json", (), "names no cloud"),
+        ("list.json", (), "one JSON object"),
+        ("photo.png", (), "photo.png"),
+        ("seat.json", ("--mask", "mask.png", "--mask", "mask.png"), "2 masks for 1 images"),
+        ("seat.json", ("--camera", "wide.json"), "100 x 50"),
+        ("seat.json", ("--camera", "flat.json"), "flat.json"),
+        ("seat.json", ("--camera", "seat.json", "--camera", "seat.json"), "2 cameras for 1 images"),
+        ("seat.json", ("--pose", "guess"), "expected auto, fit or keep"),
+        ("seat.json", ("--symmetry", "some"), "expected auto, on or off"),
+        ("seat.json", ("--foreground", "magic"), "magic"),
+    ],
+)
+def test_bad_input_is_a_sentence(result, tmp_path, monkeypatch, source, words, sentence):
+    record = json.loads(result.read_text())
+    lens = record["pose"]["camera"]
+    for name, content in {
+        "unposed": record | {"pose": None}, "nameless": {"version": 1},
+        "outside": record | {"files": {"cloud": "../seat.ply"}}, "list": [1],
+        "wide": lens | {"w": 100, "h": 50}, "flat": lens | {"transform_matrix": [[0] * 4] * 4},
+    }.items():  # fmt: skip
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    monkeypatch.chdir(tmp_path)
+    done = recon(source, "photo.png", "--out", "out", *words)
+    assert isinstance(done.exception, ReconError), done.output
+    assert sentence in str(done.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_images(result, tmp_path):
+    side = camera(-60.0, size=64)
+    write_png(tmp_path / "side.png", silhouette(seat(4000, seed=9), side))
+    (tmp_path / "side.json").write_text(json.dumps({"pose": pose_record(side)}))
+    request = RefineRequest(
+        result, (tmp_path / "photo.png", tmp_path / "photo.png"), tmp_path / "out",
+        (tmp_path / "mask.png", tmp_path / "side.png"), (result, tmp_path / "side.json"), steps=10,
+    )  # fmt: skip
+    with pytest.raises(ReconError, match="64"):  # a mask of another size than its image
+        refine_files(request)
+    write_png(tmp_path / "side_photo.png", np.zeros((64, 64, 3), np.uint8))
+    request = RefineRequest(
+        result, (tmp_path / "photo.png", tmp_path / "side_photo.png"), tmp_path / "out",
+        (tmp_path / "mask.png", tmp_path / "side.png"), (result, tmp_path / "side.json"), steps=10,
+    )  # fmt: skip
+    record = refine_files(request).record
+    assert [one["file"] for one in record["images"]] == ["photo.png", "side_photo.png"]
+    assert record["images"][1]["camera"]["w"] == 64
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"images": []}, {"images": "a.png"}, {"steps": 0}, {"pose": "x"}, {"symmetry": True}, {"size": 9}],
+)
+def test_bad_messages_are_refused(fields):
+    message = {"type": "refine", "id": "r", "source": "a.json", "images": ["a.png"], "out": "o"}
+    parse_message(json.dumps(message).encode())
+    with pytest.raises(ProtocolError) as refused:
+        parse_message(json.dumps(message | fields).encode())
+    assert refused.value.code == "bad_message"
+
+
+def test_the_workers_job(result, tmp_path, start, folder):  # noqa: F811
+    """Files in the job folder, progress that rises, a record; paths outside are refused, failures are sentences."""
+    for name in ("seat.ply", "seat.json", "photo.png"):
+        (folder / name).write_bytes((tmp_path / name).read_bytes())
+    client = start()
+    client.send(type="refine", id="r1", source="seat.json", images=["photo.png"], out="new", steps=20)
+    answer = client.end_of("r1")
+    assert answer["type"] == "result", answer
+    assert Path(answer["cloud"]) == folder / "new" / "seat.ply"
+    assert answer["record"]["refine"]["steps"] <= 20
+    assert Path(answer["preview"]).is_file()
+    told = [m["fraction"] for m in client.all if m["type"] == "progress" and m["fraction"] is not None]
+    assert told == sorted(told)
+    good = {"type": "refine", "source": "seat.json", "images": ["photo.png"], "out": "o"}
+    for index, fields in enumerate(({"images": ["/etc/hostname"]}, {"masks": ["none.png"]}, {"out": "../x"})):
+        client.send(**good | {"id": f"bad{index}"} | fields)
+        assert client.end_of(f"bad{index}")["code"] == "path"
+    client.send(**good | {"id": "few", "source": "seat.ply"})
+    answer = client.end_of("few")
+    assert (answer["code"], "without a camera" in answer["message"]) == ("failed", True)
