@@ -7,11 +7,17 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Names of the ShapeNet part annotation, by id; id 0 is background.
+# By id, as the procedural objects have them; of airplane, car and chair these are ShapeNet-Part's. Id 0 is background.
 KNOWN_PARTS = {
-    "chair": ["back", "seat", "leg", "arm"],
     "airplane": ["body", "wing", "tail", "engine"],
+    "bed": ["mattress", "frame", "pillow", "leg"],
+    "bench": ["back", "seat", "leg", "arm"],
+    "cabinet": ["body", "door", "drawer", "leg"],
     "car": ["roof", "hood", "wheel", "body"],
+    "chair": ["back", "seat", "leg", "arm"],
+    "lamp": ["base", "lampshade", "canopy", "tube"],
+    "sofa": ["back", "seat", "arm", "leg"],
+    "table": ["top", "leg", "drawer", "shelf"],
 }
 MAX_PARTS = 254
 # Colours of ids 0, 1, 2, ... in palette PNGs.

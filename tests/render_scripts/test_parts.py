@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Part names that are known without being told."""
+
+from render_scripts.parts import KNOWN_PARTS, Mapping, names_for, part_id
+from render_scripts.shapes.objects import CATEGORIES, part_names
+
+
+def test_foreign_meshes_have_the_parts_of_procedural_ones() -> None:
+    assert {category: part_names(category) for category in CATEGORIES} == KNOWN_PARTS
+
+
+def test_materials_of_a_lamp_are_its_parts() -> None:
+    nothing = Mapping({}, [])
+    names = names_for("lamp", {}, nothing)
+    assert part_id(names, nothing, "lamp/one", ("Cylinder",), "Lampshade.001") == 2
+    assert part_id(names, nothing, "lamp/one", ("tube_long",), None) == 4
+    assert part_id(names, nothing, "lamp/one", ("Cylinder",), "seat") == 0
