@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_its_categories_are_those_that_can_be_made() -> None:
-    sys.path.insert(0, str(ROOT))
-    from render_scripts.shapes.objects import CATEGORIES as MADE
+    sys.path.insert(0, str(ROOT / "render_scripts"))
+    from shapes.objects import CATEGORIES as MADE
 
     assert set(CATEGORIES) <= set(MADE)
     assert len(CATEGORIES) >= 8
