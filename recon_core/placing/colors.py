@@ -15,6 +15,7 @@ from .views import Views
 # Points this much behind the front one of their pixel, in bounding-box diagonals, are hidden.
 _HIDDEN = 0.04
 _RIDGE = 1e-2
+_SOLID = 0.9  # coverage of a pixel that shows nothing else
 
 
 @dataclass(frozen=True)
@@ -27,20 +28,34 @@ class Painted:
     photo: torch.Tensor  # (S, S, 3) in [0, 1], colours in the crop
     cover: torch.Tensor  # (S, S), how far each pixel is the object's
 
+    def first(self, count: int) -> "Painted":
+        """The same of the first points alone, and of smaller pictures where these are few."""
+        if count >= len(self.xyz):
+            return self
+        normals = None if self.normals is None else self.normals[:count]
+        pixels = torch.cat((self.photo * self.cover[..., None], self.cover[..., None]), -1)
+        small = torch.nn.functional.avg_pool2d(pixels.permute(2, 0, 1)[None], 2)[0].permute(1, 2, 0)
+        photo = small[..., :3] / small[..., 3:].clamp(min=1e-3)
+        return Painted(self.xyz[:count], self.colors[:count], normals, photo, small[..., 3])
+
     def differences(self, views: Views) -> torch.Tensor:
-        """Mean squared differences (B,) of colours over pixels that mask and view share; 1 where there are none."""
+        """Mean squared differences (B,) of colours over pixels that mask and view share; 1 where there are none.
+
+        Less where few pixels are wholly the object's, as those of wires: the others are mixed with the background.
+        """
         size = self.photo.shape[0]
         values = [torch.ones_like(self.colors[:, :1]), self.colors]
         values += [] if self.normals is None else [self.normals]
         sums = front_sums(views, self.xyz, torch.cat(values, 1), size)  # (B, SS, C)
         count = sums[..., :1]
         means = sums[..., 1:] / count.clamp(min=1)
-        weight = ((count[..., 0] > 0) & (self.cover.flatten() > 0.9)).to(means)  # (B, SS)
+        weight = ((count[..., 0] > 0) & (self.cover.flatten() > _SOLID)).to(means)  # (B, SS)
         basis = _basis(means)  # (B, SS, 3, K)
         photo = self.photo.flatten(0, 1).expand(len(views), -1, -1)  # (B, SS, 3)
         rest = _residual(basis, photo, weight)
         shown = weight.sum(1)
-        return torch.where(shown > 0, rest / (3 * shown).clamp(min=1), 1.0)
+        solid = (self.cover * (self.cover > _SOLID)).sum() / self.cover.sum().clamp(min=1e-6)
+        return solid * torch.where(shown > 0, rest / (3 * shown).clamp(min=1), 1.0)
 
 
 def front_sums(views: Views, xyz: torch.Tensor, values: torch.Tensor, size: int) -> torch.Tensor:

@@ -10,6 +10,8 @@ from .views import STEPS, Views
 from .wishes import Wishes
 
 _FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-2, 1e-5, 1e4
+# Iterations without a gain: a step that is refused comes again, shorter.
+_PATIENCE = 4
 # Steps are cut to these lengths: radians, shares of the distance, logarithms, crop sides.
 _LONGEST = (0.5, 0.5, 0.5, 0.3, 0.3, 0.3, 0.4, 0.1, 0.1)
 
@@ -41,7 +43,7 @@ def descend(
     damping = torch.full_like(here.cost, _FIRST_DAMPING)
     longest = torch.tensor(_LONGEST, dtype=here.cost.dtype, device=here.cost.device)
     done, stale = 0, 0
-    while done < iterations and stale < 2:
+    while done < iterations and stale < _PATIENCE:
         step = torch.zeros(len(views), STEPS, dtype=here.cost.dtype, device=here.cost.device)
         step[:, free] = _step(here, damping)
         step *= (longest / step.abs().clamp(min=1e-9)).amin(1, keepdim=True).clamp(max=1)
@@ -49,7 +51,7 @@ def descend(
         there = _equations(there_views, xyz, level, plate, wishes, free)
         better = there.cost < here.cost
         gain = torch.where(better, (here.cost - there.cost) / here.cost, 0.0)
-        damping = torch.where(better, damping / 4, damping * 6).clamp(_LEAST_DAMPING, _MOST_DAMPING)
+        damping = torch.where(better, damping / 4, damping * 8).clamp(_LEAST_DAMPING, _MOST_DAMPING)
         views, here = _chosen(better, there_views, views), _chosen(better, there, here)
         done += 1
         stale = stale + 1 if float(gain.max()) < least_gain else 0

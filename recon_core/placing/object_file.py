@@ -21,7 +21,7 @@ from ..pointcloud import PointCloud
 from ..renderers.mesh_shading import sample_texture
 
 ENDINGS = (".ply", ".glb", ".gltf", ".obj", ".stl", ".off")
-SAMPLES = 16_000
+SAMPLES = 40_000
 _Y_UP = (".gltf", ".obj")
 _MAX_BYTES = 1 << 30
 _HEADER_BYTES = 1 << 20
@@ -32,6 +32,12 @@ def read_object(path: str | Path, seed: int = 0) -> tuple[PointCloud, str]:
 
     Raises InputError for files that are missing, too large, of another kind, or hold nothing that can be placed.
     """
+    found = read_points_or_meshes(path)
+    return (found, "cloud") if isinstance(found, PointCloud) else (sample_cloud(found, path, seed), "mesh")
+
+
+def read_points_or_meshes(path: str | Path) -> PointCloud | Meshes:
+    """What a file holds: a cloud, or one mesh with its colours; raises InputError as read_object does."""
     path = Path(path)
     ending = path.suffix.lower()
     if ending not in ENDINGS:
@@ -45,9 +51,8 @@ def read_object(path: str | Path, seed: int = 0) -> tuple[PointCloud, str]:
     if not path.is_file() or size > _MAX_BYTES:
         raise InputError(f"{path}: expected a file of at most {_MAX_BYTES // 2**20} MiB.")
     if ending == ".ply" and not _has_faces(path):
-        return read_ply(path), "cloud"
-    meshes = read_glb(path) if ending == ".glb" else _read_mesh(path)
-    return sample_cloud(meshes, path, seed), "mesh"
+        return read_ply(path)
+    return read_glb(path) if ending == ".glb" else _read_mesh(path)
 
 
 def sample_cloud(meshes: Meshes, name: str | Path, seed: int = 0, count: int = SAMPLES) -> PointCloud:

@@ -19,7 +19,7 @@ from .views import Views
 # Optical depth inside the outline.
 LAYER = 3.0
 # Points are given this many times as much: where they lie thin there is still a whole layer; the rest is taken away.
-SPARE = 2.5
+SPARE = 5.0
 _SCATTER_VARIANCE = 1.0 / 6.0  # of the bilinear scatter, as in splat.py
 _MIN_VARIANCE = 0.02
 

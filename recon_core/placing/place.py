@@ -16,15 +16,16 @@ from ..cameras import Cameras, rotation_angle_deg
 from ..errors import ConfigError, InputError
 from .colors import Painted
 from .descend import descend
-from .outline import LAYER, Level, costs, optical_depth_image
+from .outline import Level, costs
+from .overlap import outline_iou
 from .starts import any_rotations, fill_box, upright_rotations
 from .target import Target
-from .views import STEPS, Views, joined
+from .views import DOLLY, STEPS, Views, joined
 from .wishes import Wishes
 
 Report = Callable[[str, float], None]
 
-POINTS = 8000
+POINTS = 16_000
 LEAST_POINTS = 20
 FULL_FRAME_MM = 36.0
 _GRID = 1500
@@ -32,6 +33,8 @@ _GRID_POINTS = 600
 _APART_DEG = 15.0
 _COLOR_WEIGHT = 4.0
 _COLOR_SIZE = 48
+# Of the grid, so many views of the best outlines are compared by colours too.
+_COLORED = 256
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,19 @@ class _Stage:
     points: int
     keep: int
     iterations: int
+    copied: int = 0
+    """So many of the best begin from beside as well: through other lenses, and turned up, down, left and right."""
 
 
+# Tilts of a flat front to either side look alike but for the perspective: what lies beyond is reached from beside.
+_LENSES, _BESIDE_DEG = (0.6, 1.7), 12.0
 _STAGES = (
-    _Stage(32, 1.6, 1200, 48, 10),
-    _Stage(64, 1.3, 3000, 14, 10),
-    _Stage(128, 1.0, 8000, 5, 12),
+    _Stage(32, 2.0, 800, 128, 6),
+    _Stage(32, 1.4, 1200, 56, 8),
+    _Stage(64, 1.2, 3000, 24, 10),
+    _Stage(64, 1.2, 3000, 8, 12, copied=6),
+    _Stage(128, 0.9, 8000, 8, 8, copied=2),
+    _Stage(160, 0.8, 16_000, 4, 8),
 )
 
 
@@ -123,7 +133,8 @@ def place(
 class _Problem:
     """Everything a search needs, in the object's unit frame and the crop's coordinates."""
 
-    xyz: torch.Tensor
+    xyz: torch.Tensor  # (N, 3), at most POINTS of them, in random order
+    everything: torch.Tensor  # (M, 3), all points
     middle: np.ndarray
     extent: float
     target: Target
@@ -143,13 +154,16 @@ class _Problem:
         middle, extent = (low + high) / 2, float(np.linalg.norm(high - low))
         if not extent > 0:
             raise InputError("The object's points all coincide. Expected a cloud with some extent.")
-        unit = torch.from_numpy(((points - middle) / extent).astype(np.float32))
+        unit, everything = (
+            torch.from_numpy(((np.asarray(some, np.float64) - middle) / extent).astype(np.float32))
+            for some in (points, xyz)
+        )
         wishes = _wishes(target, options, unit)
         painted = None
         if options.use_colors and rgb is not None and colors is not None:
             painted = _painted(unit, colors[order], None if normals is None else normals[order], target)
         begin = None if start is None else _views_of(start, middle, extent, target)
-        return cls(unit, middle, extent, target, options, wishes, _free(options), painted, begin)
+        return cls(unit, everything, middle, extent, target, options, wishes, _free(options), painted, begin)
 
     def subset(self, count: int) -> torch.Tensor:
         """The first points; they are in random order."""
@@ -222,6 +236,7 @@ def _search(problem: _Problem, progress: Report) -> tuple[Views, torch.Tensor]:
         progress(f"{stage.size} pixels", (number + 0.5) / (len(_STAGES) + 0.5))
         level = problem.target.level(stage.size, stage.sigma_px, stage.points)
         best = _best(problem, views, level, stage.keep, number == 0)
+        best = _with_copies(best, stage.copied, problem.options.focal_mm is not None)
         result = descend(best, problem.subset(level.points), level, wishes, problem.free, stage.iterations)
         views, cost = result.views, result.cost
     progress("done", 1.0)
@@ -240,37 +255,64 @@ def _first_views(problem: _Problem) -> Views:
     return views if problem.start is None else joined([problem.start, views])
 
 
+def _with_copies(views: Views, count: int, lens_is_known: bool) -> Views:
+    """The views, and copies of the first ones from beside."""
+    first = views[:count]
+    steps = [(DOLLY, float(np.log(factor))) for factor in _LENSES if not lens_is_known]
+    steps += [(axis, sign * float(np.radians(_BESIDE_DEG))) for axis in (0, 1) for sign in (-1, 1)]
+    copies = [first.moved(_single_step(first, index, length)) for index, length in steps]
+    return joined([views, *copies])
+
+
+def _single_step(views: Views, index: int, length: float) -> torch.Tensor:
+    step = torch.zeros(len(views), STEPS).to(views.focal)
+    step[:, index] = length
+    return step
+
+
 def _best(problem: _Problem, views: Views, level: Level, keep: int, first: bool) -> Views:
     """The `keep` views of the lowest cost that are apart from all before them."""
-    xyz = problem.subset(_GRID_POINTS if first else level.points)
-    cost = _scored(problem, views, xyz, level)
-    return views[_distinct(views, cost, 8.0 if first else 3.0)[:keep]]
+    if first:
+        outlines = _outline_cost(problem, views, problem.subset(_GRID_POINTS), level)
+        order = outlines.argsort()[:_COLORED]
+        views, cost = views[order], outlines[order] + color_cost(problem.painted, views[order], level.points)
+    else:
+        cost = _scored(problem, views, level)
+    return views[_distinct(views, cost, 8.0 if first else 3.0, 0.35)[:keep]]
 
 
-def _scored(problem: _Problem, views: Views, xyz: torch.Tensor, level: Level) -> torch.Tensor:
-    cost = problem.wishes.cost(views) + torch.cat(
-        [costs(views[rows], xyz, level, level.plate()) for rows in _blocks(len(views))]
-    )
-    return cost + color_cost(problem.painted, views)
+def _scored(problem: _Problem, views: Views, level: Level) -> torch.Tensor:
+    outlines = _outline_cost(problem, views, problem.subset(level.points), level)
+    return outlines + color_cost(problem.painted, views, level.points)
 
 
-def color_cost(painted: Painted | None, views: Views) -> torch.Tensor:
+def _outline_cost(problem: _Problem, views: Views, xyz: torch.Tensor, level: Level) -> torch.Tensor:
+    """Costs (B,) of outlines and wishes."""
+    plate = level.plate()
+    found = [costs(views[rows], xyz, level, plate) for rows in _blocks(len(views))]
+    return problem.wishes.cost(views) + torch.cat(found)
+
+
+def color_cost(painted: Painted | None, views: Views, points: int = POINTS) -> torch.Tensor:
+    """What the views' colours cost (B,), by the first points; 0 without colours."""
     if painted is None:
         return torch.zeros_like(views.focal)
-    return _COLOR_WEIGHT * torch.cat([painted.differences(views[rows]) for rows in _blocks(len(views))])
+    found = [painted.first(points).differences(views[rows]) for rows in _blocks(len(views))]
+    return _COLOR_WEIGHT * torch.cat(found)
 
 
 def _blocks(count: int, step: int = 128) -> list[slice]:
     return [slice(low, low + step) for low in range(0, count, step)]
 
 
-def _distinct(views: Views, cost: torch.Tensor, apart_deg: float) -> torch.Tensor:
-    """Indices by cost of the views that are at least so far from all better ones."""
+def _distinct(views: Views, cost: torch.Tensor, apart_deg: float, lens: float = np.inf) -> torch.Tensor:
+    """Indices by cost of the views that are so far from all better ones, in angle or by a factor exp(lens)."""
     order = cost.argsort()
-    rotation = views.rotation[order]
+    rotation, focal = views.rotation[order], views.focal[order].log()
     kept: list[int] = []
     for index in range(len(order)):
-        if not kept or float(rotation_angle_deg(rotation[kept], rotation[index]).min()) >= apart_deg:
+        near = rotation_angle_deg(rotation[kept], rotation[index]) < apart_deg
+        if not bool((near & ((focal[kept] - focal[index]).abs() < lens)).any()):
             kept.append(index)
         if len(kept) >= 64:
             break
@@ -282,35 +324,29 @@ def _placement(problem: _Problem, found: tuple[Views, torch.Tensor]) -> Placemen
     cost = cost + color_cost(problem.painted, views)
     order = _distinct(views, cost, _APART_DEG)
     views, cost = views[order], cost[order]
-    solutions = _solutions(problem, views, cost)
-    near = [one for one in solutions if one.cost <= solutions[0].cost + problem.options.margin]
+    near = cost <= cost[0] + problem.options.margin
+    solutions = _solutions(problem, views[near], cost[near])
     start = None
     if problem.start is not None:
         level = problem.target.level(_STAGES[-1].size, _STAGES[-1].sigma_px, _STAGES[-1].points)
-        start = _solutions(problem, problem.start, _scored(problem, problem.start, problem.xyz, level))[0]
-    return Placement(tuple(near), start, problem.options.focal_mm is not None)
+        start = _solutions(problem, problem.start, _scored(problem, problem.start, level))[0]
+    return Placement(tuple(solutions), start, problem.options.focal_mm is not None)
 
 
 def _solutions(problem: _Problem, views: Views, cost: torch.Tensor) -> list[Solution]:
-    level = problem.target.level(128, 1.0, POINTS)
-    overlaps = outline_iou(views, problem.xyz, level)
+    overlaps = outline_iou(views, problem.everything, problem.target)
     rms = None if problem.painted is None else problem.painted.differences(views).sqrt()
     apart = rotation_angle_deg(views.rotation, views.rotation[:1])
     return [
         Solution(
-            _camera_of(views[index : index + 1], problem), float(overlaps[index]), float(cost[index]),
-            None if rms is None else float(rms[index]), float(apart[index]),
+            _camera_of(views[index : index + 1], problem),
+            overlaps[index],
+            float(cost[index]),
+            None if rms is None else float(rms[index]),
+            float(apart[index]),
         )
         for index in range(len(views))
-    ]  # fmt: skip
-
-
-def outline_iou(views: Views, xyz: torch.Tensor, level: Level) -> torch.Tensor:
-    """Overlap (B,) of the points' outlines with the mask, both cut at half a layer."""
-    shown = optical_depth_image(views, xyz, level) > LAYER / 2
-    wanted, valid = level.mask > 0.5, level.valid > 0.5
-    both, either = (shown & wanted & valid).sum((1, 2)), ((shown | wanted) & valid).sum((1, 2))
-    return both / either.clamp(min=1)
+    ]
 
 
 def _camera_of(views: Views, problem: _Problem) -> Cameras:

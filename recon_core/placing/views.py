@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import torch
 
 # Steps of a view, in the order of the columns below: rotation vector (camera axes, about the object's centre, radians),
-# shift right and up in shares of the distance, log distance at a fixed lens, log distance at a fixed size (the lens
-# follows: a dolly zoom), principal point in crop sides.
+# shift right and up in shares of the distance, log distance at a fixed lens, log distance at a fixed size and place (a
+# dolly zoom: the lens follows, and the object turns with its ray), principal point in crop sides.
 TURN, SHIFT, DISTANCE, DOLLY, CENTRE = slice(0, 3), slice(3, 5), 5, 6, slice(7, 9)
 STEPS = 9
 _NEAREST = 1e-3
@@ -70,23 +70,33 @@ class Views:
         for axis, (coefficients, pull) in enumerate(((along_x, tx), (along_y, ty))):
             coefficients[:, 6, DISTANCE] = pull
             coefficients[:, 7 + axis, DISTANCE] = tz
-            coefficients[:, :, DOLLY] = coefficients[:, :, DISTANCE]
+            coefficients[:, :, DOLLY] = torch.einsum(
+                "bkt,bt->bk", coefficients[:, :, TURN], self.dolly_turn()
+            )
+            coefficients[:, 7 + axis, DOLLY] += tz
             coefficients[:, 1 + axis, DOLLY] += one
         focal = self.focal[:, None, None]
         du, dv = focal * along_x, -focal * along_y
         du[:, 0, 7], dv[:, 0, 8] = one, one
         return du, dv
 
+    def dolly_turn(self) -> torch.Tensor:
+        """Rotation vectors (B,3) per unit of DOLLY: the object turns with the ray that it is seen along."""
+        slope = self.shift[:, :2] / -self.shift[:, 2:]
+        turn = torch.stack((-slope[:, 1], slope[:, 0], torch.zeros_like(slope[:, 0])), -1)
+        return turn / (1 + slope.square().sum(-1, keepdim=True))
+
     def moved(self, step: torch.Tensor) -> "Views":
         """The views after steps (B,STEPS)."""
-        far = torch.exp(step[:, DISTANCE] + step[:, DOLLY])
-        distance = -self.shift[:, 2]
+        dollied = self.shift.clone()
+        dollied[:, 2] *= torch.exp(step[:, DOLLY])
         aside = torch.zeros_like(self.shift)
-        aside[:, :2] = step[:, SHIFT] * distance[:, None]
+        aside[:, :2] = step[:, SHIFT] * -self.shift[:, 2:]
+        follow = towards(dollied) @ towards(self.shift).mT
         return replace(
             self,
-            rotation=rotation_of(step[:, TURN]) @ self.rotation,
-            shift=self.shift * far[:, None] + aside,
+            rotation=rotation_of(step[:, TURN]) @ follow @ self.rotation,
+            shift=dollied * torch.exp(step[:, DISTANCE])[:, None] + aside,
             focal=self.focal * torch.exp(step[:, DOLLY]),
             centre=self.centre + step[:, CENTRE],
         )

@@ -12,8 +12,8 @@ import torch
 from .outline import Normal
 from .views import CENTRE, DISTANCE, DOLLY, SHIFT, STEPS, TURN, Views
 
-# Costs are shares of the mask's area. A lens of twice the usual focal length may cost 1e-4 of it.
-_LENS = 1.5e-2
+# Costs are shares of the mask's area. A lens of twice the usual focal length may cost 4e-4 of it.
+_LENS = 3e-2
 # A principal point a fifth of the photograph's width off its centre may cost 1e-4.
 _CENTRE = 5e-2
 # Five degrees beyond a limit cost 3 %.
@@ -94,8 +94,9 @@ def _roll(views: Views, limit: float) -> tuple[torch.Tensor, torch.Tensor]:
     inverse = 1 / (x * x + y * y).clamp(min=1e-2)
     turn = torch.stack((x * z, y * z, -(x * x + y * y)), -1) * inverse[:, None]
     beyond = (angle.abs() - limit).clamp(min=0) * angle.sign()
-    row[:, TURN] = _LIMIT * turn * (beyond != 0)[:, None]
-    return _LIMIT * beyond, row
+    row[:, TURN] = turn
+    row[:, DOLLY] = (turn * views.dolly_turn()).sum(-1)
+    return _LIMIT * beyond, _LIMIT * row * (beyond != 0)[:, None]
 
 
 def _elevation(views: Views, low: float, high: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -122,5 +123,6 @@ def _above(views: Views, floor: float) -> tuple[torch.Tensor, torch.Tensor]:
     row = _zero_row(views)
     row[:, TURN] = -torch.linalg.cross(up, views.shift, dim=-1) / far[:, None]
     row[:, SHIFT] = up[:, :2] * (views.shift[:, 2:] / far[:, None])
-    row[:, DISTANCE] = row[:, DOLLY] = floor / far
+    row[:, DISTANCE] = floor / far
+    row[:, DOLLY] = floor / far * (views.shift[:, 2] / far).square()
     return _LIMIT * beyond, _LIMIT * row * (beyond < 0)[:, None]
