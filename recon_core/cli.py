@@ -16,6 +16,7 @@ from . import (
     cli_confidence,
     cli_data,
     cli_import,
+    cli_label,
     cli_leaderboard,
     cli_mask,
     cli_mesh,
@@ -49,6 +50,7 @@ cli_import.register(app)
 cli_bench.register(app)
 cli_bundled.register(app)
 cli_mesh.register(app)
+cli_label.register(app)
 cli_confidence.register(app)
 cli_report.register(app)
 cli_place.register(app)
@@ -177,8 +179,10 @@ def evaluate(
 @app.command()
 def reconstruct(
     images: Annotated[list[Path], typer.Argument(help="PNG, JPEG or WebP images of one object each.")],
-    run: Annotated[Path, typer.Option("--run", help="Run folder that `recon train` wrote.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the PLY, preview and JSON files.")],
+    run: Annotated[
+        Path | None, typer.Option("--run", help="Run folder of `recon train`. [default: the shipped model]")
+    ] = None,
     mask: Annotated[
         Path | None, typer.Option("--mask", help="Mask of the (one) image: white is the object.")
     ] = None,
@@ -202,7 +206,9 @@ def reconstruct(
 ) -> None:
     """Turn images into coloured, part-labelled point clouds. Exit status 3 when some images failed, 1 when all did."""
     from .inference.report import reconstruct_and_report
+    from .resources import shipped_run
 
+    run = run or shipped_run()
     hints = cli_mask.hints_from(box, scribbles, segmenter)
     raise typer.Exit(
         reconstruct_and_report(images, run, out, mask, foreground, device, as_json, confidence, hints, report)
