@@ -60,7 +60,8 @@ def _subtitle(results: Sequence[Result]) -> str:
     facts = [f"recon {__version__}"]
     if len(results) > 1 and scored:
         median = sorted(scored)[len(scored) // 2]
-        facts += ["best outline first", f"median mask IoU {median:.2f} of {len(scored)}"]
+        some = "" if len(scored) == len(results) else f" of the {len(scored)} with a camera"
+        facts += ["best outline first", f"median mask IoU {median:.2f}{some}"]
     elif len(results) > 1 and any(one.confidence is not None for one in results):
         facts.append("most confident first")
     return " · ".join(facts)
@@ -74,7 +75,7 @@ def _card(result: Result) -> str:
     facts = "".join(f"<span>{html.escape(fact)}</span>" for fact in _facts(result))
     notes = "".join(f'<p class="soft">{html.escape(note)}</p>' for note in result.notes)
     names = part_names(result)
-    rows = (("pictures", photo_figures(result)), ("pictures sides", side_figures(result, names)))
+    rows = (("pictures photos", photo_figures(result)), ("pictures sides", side_figures(result, names)))
     pictures = "".join(
         f'<div class="{kind}">{"".join(map(_figure, figures))}</div>' for kind, figures in rows if figures
     )
@@ -145,7 +146,8 @@ def _figure(figure: Figure) -> str:
     label = html.escape(figure.caption)
     images = "".join(f'<img alt="{label}" src="{picture}">' for picture in figure.pictures)
     keys = "".join(
-        f'<i class="key" style="background:rgb{color}"></i>{html.escape(name)}' for color, name in figure.keys
+        f' <span><i class="key" style="background:rgb{color}"></i>{html.escape(name)}</span>'
+        for color, name in figure.keys
     )
     ramp = ""
     if figure.ramp:
@@ -153,7 +155,7 @@ def _figure(figure: Figure) -> str:
         ramp = f' 0<i class="ramp" style="background:linear-gradient(90deg,{stops})"></i>1'
     return (
         f'<figure class="{figure.kind}"><div>{images}</div>'
-        f"<figcaption>{label}{ramp}{f' {keys}' if keys else ''}</figcaption></figure>"
+        f"<figcaption>{label}{ramp}{keys}</figcaption></figure>"
     )
 
 
