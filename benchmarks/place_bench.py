@@ -5,9 +5,9 @@
     python benchmarks/place_bench.py SHAPES [--cases 100] [--seed 7] [--poses any] [--no-colors] [--json FILE]
 
 The pictures are rendered from the meshes by the rasteriser, with a light that is drawn; the object is given as its
-16,384 points. Rotation, lens (25 to 100 mm), distance and place in the picture are unknown. The error is the angle between the
-true rotation and the one found, both as seen along the ray to the object, up to the object's symmetry about Z. Seconds
-are the processor's, of one thread. The exit status is 1 when a figure was missed.
+16,384 points. Rotation, lens (25 to 100 mm), distance and place in the picture are unknown. The error is the angle
+between the true rotation and the one found, both as seen along the ray to the object, up to the object's symmetry about
+Z. Seconds are the processor's, of one thread. The exit status is 1 when a figure was missed.
 """
 
 import argparse

@@ -67,7 +67,7 @@ def front_points(xyz: np.ndarray, camera: Cameras, shape: tuple[int, int]) -> np
     seen = np.flatnonzero((depth > 0) & (np.abs(uv) < 1e6).all(1))
     order = seen[np.argsort(-depth[seen])]
     column, row = np.floor(uv[order]).astype(np.int64).T
-    reach = _reach(uv[seen], len(xyz))
+    reach = _reach(uv[seen], len(seen))
     for dv in range(-reach, reach + 1):
         for du in range(-reach, reach + 1):
             u, v = column + du, row + dv

@@ -122,7 +122,9 @@ def _above(views: Views, floor: float) -> tuple[torch.Tensor, torch.Tensor]:
     beyond = ((height - floor) / far).clamp(max=0)
     row = _zero_row(views)
     row[:, TURN] = -torch.linalg.cross(up, views.shift, dim=-1) / far[:, None]
-    row[:, SHIFT] = up[:, :2] * (views.shift[:, 2:] / far[:, None])
+    # d shift = -z step; the height falls by up . d shift, and |shift| grows by shift . d shift / |shift|.
+    slope = up + (height - floor)[:, None] * views.shift / far[:, None].square()
+    row[:, SHIFT] = slope[:, :2] * (views.shift[:, 2:] / far[:, None])
     row[:, DISTANCE] = floor / far
     row[:, DOLLY] = floor / far * (views.shift[:, 2] / far).square()
     return _LIMIT * beyond, _LIMIT * row * (beyond < 0)[:, None]
