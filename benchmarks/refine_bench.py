@@ -58,23 +58,29 @@ class Case:
 
 
 def cases(run: LoadedRun, dataset: Dataset, names: list[str], views: int, pose: str) -> Iterator[Case]:
-    """Predictions of the first views of each object, in the object frame."""
-    canonical = read_canonical(run.folder, run.card.get("steps")).rotation if run.pose_is_learnt else None
+    """Predictions of the first views of each object."""
     for name in names:
-        truth = dataset.points(name).xyz
-        truth = truth[np.random.default_rng(0).permutation(len(truth))[:TRUE_POINTS]]
-        known = dataset.cameras(name)
         for view in range(min(views, dataset.views(name))):
-            image, mask = dataset.image(name, view), dataset.mask(name, view)
-            cut = np.dstack((image[..., :3], mask))
-            prediction = run.predict(crop_square(cut, fit_box(mask, run.margin), run.input_size)[None])
-            cloud, rotation = prediction.points.cloud(0), prediction.rotation
-            if canonical is not None:
-                cloud.xyz = (cloud.xyz.astype(np.float64) @ canonical.T).astype(np.float32)
-            camera = known[view : view + 1]
-            if pose == "predicted":
-                camera = _predicted_camera(run, cloud, rotation, canonical, mask)
-            yield Case(name.partition("/")[0], name, cloud, camera, mask, truth)
+            yield case_of(run, dataset, name, view, pose)
+
+
+def case_of(run: LoadedRun, dataset: Dataset, name: str, view: int, pose: str) -> Case:
+    """The prediction of one view, in the object frame."""
+    truth = dataset.points(name).xyz
+    truth = truth[np.random.default_rng(0).permutation(len(truth))[:TRUE_POINTS]]
+    image, mask = dataset.image(name, view), dataset.mask(name, view)
+    cut = np.dstack((image[..., :3], mask))
+    prediction = run.predict(crop_square(cut, fit_box(mask, run.margin), run.input_size)[None])
+    cloud = prediction.points.cloud(0)
+    canonical = None
+    if run.pose_is_learnt:
+        canonical = read_canonical(run.folder, run.card.get("steps")).rotation
+    if canonical is not None:
+        cloud.xyz = (cloud.xyz.astype(np.float64) @ canonical.T).astype(np.float32)
+    camera = dataset.cameras(name)[view : view + 1]
+    if pose == "predicted":
+        camera = _predicted_camera(run, cloud, prediction.rotation, canonical, mask)
+    return Case(name.partition("/")[0], name, cloud, camera, mask, truth)
 
 
 def _predicted_camera(

@@ -12,6 +12,7 @@ from .camera_step import CameraPrior, moved
 from .targets import Targets
 
 FINE_POINTS = 500.0
+WEIGHED_PIXELS = 64.0**2  # whatever the size of the crops
 _EXTREME = 0.01
 
 
@@ -20,8 +21,8 @@ class Weights:
     """How much each part of the objective counts, and how points are drawn."""
 
     data: float = 0.3
-    """Of the silhouettes' cross-entropy, in nats per pixel, summed over a view's pixels; the mean of the views."""
-    density: float = 4.0
+    """Of the silhouettes' cross-entropy, in nats per pixel of crops of 64 x 64; the mean of the views."""
+    density: float = 6.0
     """Optical depth of the silhouette if the points shared it evenly."""
     fine: float = 0.006
     """Standard deviation of each point's own offset, in units of the cloud's diagonal."""
@@ -91,7 +92,7 @@ class Problem:
         xyz = self.place(state)
         drawn = self.render(xyz, self.cameras(state), sigma_px)
         target = self.targets.drawn(sigma_px, self.weights.density)
-        pixels = self.weights.data * self.targets.size**2
+        pixels = self.weights.data * WEIGHED_PIXELS
         return pixels * silhouette_loss(drawn, target, "bce").mean() + self.prior(state, xyz)
 
     def prior(self, state: State, xyz: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,7 @@ TILE = 240
 _AZIMUTHS_DEG = (30, 120, 210, 300)
 _ELEVATION_DEG = 20
 _DOT_PX = 2
-_BEFORE, _AFTER = (235, 90, 60), (40, 120, 235)
+BEFORE, AFTER = (235, 90, 60), (40, 120, 235)
 
 
 def draw_refined(
@@ -37,8 +37,8 @@ def draw_refined(
             np.dstack((show_mask(_rgb(view), view.mask), np.full_like(view.mask, 255))), box, TILE
         )
         row = [visual.to_rgb(shown)]
-        for (cloud, cameras), color in ((before, _BEFORE), (after, _AFTER)):
-            row.append(_dots(photo, cloud, crop_cameras(cameras[index], box, TILE), color))
+        for (cloud, cameras), color in ((before, BEFORE), (after, AFTER)):
+            row.append(draw_dots(photo, cloud.xyz, crop_cameras(cameras[index], box, TILE), color))
         row += [_enlarged(visual.mask_overlay(one[index], target[index])) for one in drawn]
         rows.append(row)
         texts.append(
@@ -65,15 +65,15 @@ def _rgb(view: View) -> np.ndarray:
     return visual.to_rgb(view.image.rgba)
 
 
-def _dots(photo: np.ndarray, cloud: PointCloud, camera: Cameras, color: tuple[int, int, int]) -> np.ndarray:
-    """The photograph, paled, with each point that is in front of the camera as a dot of one colour."""
+def draw_dots(photo: np.ndarray, xyz: np.ndarray, camera: Cameras, color: tuple[int, int, int]) -> np.ndarray:
+    """The photograph (H,W,3), paled, with each of points (N,3) in front of its camera as a dot of one colour."""
     picture = np.rint(0.6 * photo + 0.4 * 255).astype(np.uint8)
-    uv_px, depth = camera.project(torch.as_tensor(cloud.xyz, dtype=torch.float64)[None])
+    uv_px, depth = camera.project(torch.as_tensor(xyz, dtype=torch.float64)[None])
     corner = np.floor(uv_px[0][depth[0] > 0].numpy() - (_DOT_PX - 1) / 2).astype(np.int64)
     for right in range(_DOT_PX):
         for down in range(_DOT_PX):
             u, v = (corner + (right, down)).T
-            inside = (u >= 0) & (u < TILE) & (v >= 0) & (v < TILE)
+            inside = (u >= 0) & (u < picture.shape[1]) & (v >= 0) & (v < picture.shape[0])
             picture[v[inside], u[inside]] = color
     return picture
 

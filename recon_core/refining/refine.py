@@ -43,13 +43,13 @@ class RefineOptions:
     """Everything that can be chosen. Sizes are in pixels of the crops, which are `size` wide."""
 
     steps: int = 120
-    size: int = 64
+    size: int = 96
     symmetry: Symmetry = "auto"
     """Tie both sides of the plane x = 0: when the cloud is symmetric (auto), always or never."""
     camera: CameraPrior = dataclasses.field(default_factory=CameraPrior)
     field: FieldPrior = dataclasses.field(default_factory=FieldPrior)
     weights: Weights = dataclasses.field(default_factory=Weights)
-    sigma_px: tuple[float, float] = (4.0, 0.8)
+    sigma_px: tuple[float, float] = (6.0, 1.0)
     """Width of the splats at the start and at the end."""
     learning_rate: float = 0.08
     """Standard deviations per step."""
