@@ -12,11 +12,11 @@ from ..cameras import Cameras
 class CameraPrior:
     """Standard deviations of what a camera may be off by; 0 keeps it."""
 
-    turn_deg: float = 6.0
+    turn_deg: float = 8.0
     """Rotation about the object's centre, about each axis."""
-    shift: float = 0.03
+    shift: float = 0.05
     """Place of the object in the image, as a share of the crop's side."""
-    zoom: float = 0.06
+    zoom: float = 0.08
     """Logarithm of the focal length."""
 
     @property

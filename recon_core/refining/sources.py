@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..cameras import Cameras, from_transforms
 from ..errors import ConfigError, InputError
@@ -77,11 +78,19 @@ def read_cameras(path: Path) -> list[Cameras]:
     except (InputError, AttributeError) as error:
         raise InputError(f"{path}: {error}") from None
     usable = (cameras.fx > 0).all() and (cameras.fy > 0).all() and cameras.width > 0 and cameras.height > 0
-    if not len(cameras) or not usable or not bool(cameras.world_to_cam.isfinite().all()):
+    if not usable or not _rigid(cameras):
         raise InputError(
-            f"{path}: the camera's size and focal length must be positive and its matrix invertible."
+            f"{path}: the camera's size and focal length must be positive, and its transform_matrix a rotation with a "
+            "translation."
         )
     return [cameras[index : index + 1] for index in range(len(cameras))]
+
+
+def _rigid(cameras: Cameras) -> bool:
+    rotation = cameras.world_to_cam[:, :3, :3]
+    off = rotation @ rotation.mT - torch.eye(3, dtype=rotation.dtype)
+    # A comparison with NaN is false.
+    return len(cameras) > 0 and bool((off.abs() < 1e-3).all() and (torch.linalg.det(rotation) > 0).all())
 
 
 def read_views(
