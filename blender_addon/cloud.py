@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A point cloud in numpy, as it crosses between files, engines and Blender's objects."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ class Cloud:
     confidence: np.ndarray | None = None  # (N,) float32 in [0, 1]
     parts: list[str] = field(default_factory=list)
     comments: dict[str, str] = field(default_factory=dict)
+    visibility: np.ndarray | None = None  # (N,) uint8: 0 guessed, 1 mirrored, 2 seen
 
     def __len__(self) -> int:
         return len(self.xyz)
@@ -28,15 +29,7 @@ class Cloud:
     def transformed(self, matrix: np.ndarray) -> "Cloud":
         """The cloud under a 4x4 matrix."""
         xyz = self.xyz.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
-        return Cloud(
-            xyz.astype(np.float32),
-            self.colors,
-            self.labels,
-            self.opacity,
-            self.confidence,
-            list(self.parts),
-            dict(self.comments),
-        )
+        return replace(self, xyz=xyz.astype(np.float32), parts=list(self.parts), comments=dict(self.comments))
 
 
 def part_counts(cloud: Cloud) -> dict[str, int]:

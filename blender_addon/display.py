@@ -15,6 +15,7 @@ from .points_object import (
     DISTANCE,
     HIDDEN,
     LABEL,
+    VISIBILITY,
     get_attribute,
     rgba_linear,
     set_attribute,
@@ -36,6 +37,8 @@ PALETTE = (
     (204, 121, 167),
     (120, 120, 120),
 )
+# Guessed, the mirror image of something seen, seen.
+SEEN_COLORS = ((52, 62, 120), (70, 170, 120), (250, 230, 110))
 
 
 def default_size(xyz: np.ndarray) -> float:
@@ -76,13 +79,16 @@ def display_colors(points: Any) -> np.ndarray:
     mesh, mode = points.data, points.recon.color_by
     if mode == "HEIGHT":
         return rgba_linear(ramp_colors(height_shares(vertices_of(mesh))))
-    values = get_attribute(mesh, {"RGB": COLOR, "PART": LABEL, "CONFIDENCE": CONFIDENCE}.get(mode, DISTANCE))
+    shown = {"RGB": COLOR, "PART": LABEL, "CONFIDENCE": CONFIDENCE, "VISIBILITY": VISIBILITY}
+    values = get_attribute(mesh, shown.get(mode, DISTANCE))
     if values is None:
         return np.tile(np.array([0.3, 0.3, 0.3, 1.0], np.float32), (len(mesh.vertices), 1))
     if mode == "RGB":
         return values
     if mode == "PART":
         return part_palette(points)[np.clip(values, 0, 255)]
+    if mode == "VISIBILITY":
+        return rgba_linear(np.array(SEEN_COLORS, np.uint8))[np.clip(values, 0, 2)]
     if mode == "DISTANCE":
         values = values / max(points.recon.heat_limit, 1e-9)
     return rgba_linear(ramp_colors(values))
@@ -97,15 +103,19 @@ def part_palette(points: Any) -> np.ndarray:
     return palette
 
 
-def hide_parts(points: Any) -> None:
-    """Hide the points of parts whose eye is closed."""
-    labels = get_attribute(points.data, LABEL)
-    if labels is None:
-        return
-    hidden = np.zeros(256, bool)
-    for index, part in enumerate(points.recon.parts, 1):
-        hidden[index] = not part.visible
-    set_attribute(points.data, HIDDEN, "BOOLEAN", hidden[np.clip(labels, 0, 255)])
+def hide_points(points: Any) -> None:
+    """Hide the points of parts whose eye is closed, and those that are less sure than the object's threshold."""
+    hidden = np.zeros(len(points.data.vertices), bool)
+    labels, sure = (get_attribute(points.data, name) for name in (LABEL, CONFIDENCE))
+    if labels is not None:
+        closed = np.zeros(256, bool)
+        for index, part in enumerate(points.recon.parts, 1):
+            closed[index] = not part.visible
+        hidden |= closed[np.clip(labels, 0, 255)]
+    if sure is not None:
+        hidden |= sure < points.recon.least_confidence
+    set_attribute(points.data, HIDDEN, "BOOLEAN", hidden)
+    points.recon.hidden_count = int(hidden.sum())
     points.data.update()
 
 

@@ -11,9 +11,9 @@ class Tree:
     def __init__(self, xyz: np.ndarray, labels: np.ndarray | None = None) -> None:
         self.xyz = np.ascontiguousarray(xyz, np.float64)
         every = np.zeros(len(xyz), np.int64) if labels is None else labels
-        self._trees = {
-            int(label): _tree(self.xyz, np.flatnonzero(every == label)) for label in np.unique(every)
-        }
+        labels_there = np.unique(every)
+        self._rows = [np.flatnonzero(every == label) for label in labels_there]
+        self._trees = {int(label): _tree(self.xyz, rows) for label, rows in zip(labels_there, self._rows)}
 
     def nearest(self, xyz: np.ndarray, labels: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Index (M,) and distance (M,) of the nearest point of the same label; -1 and infinity without one."""
@@ -28,6 +28,17 @@ class Tree:
             found = [tree.find(point)[1:] for point in xyz[rows].tolist()]
             index[rows], distance[rows] = np.array(found, np.float64).reshape(-1, 2).T
         return index, distance
+
+    def spacing(self, count: int) -> np.ndarray:
+        """Mean distance (N,) of each point to its `count` nearest others of the same label, or all there are."""
+        mean = np.zeros(len(self.xyz))
+        for tree, rows in zip(self._trees.values(), self._rows):
+            for row, point in zip(rows.tolist(), self.xyz[rows].tolist()):
+                found = [distance for _, _, distance in tree.find_n(point, count + 1)]
+                mean[row] = sum(found) / max(
+                    len(found) - 1, 1
+                )  # the point itself, at distance 0, is one of them
+        return mean
 
 
 def _tree(xyz: np.ndarray, rows: np.ndarray) -> KDTree:

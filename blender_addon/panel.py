@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from . import crop_preview, engine_onnx, images, log, points_object, presets, session
+from . import crop_preview, engine_onnx, images, log, panel_trust, points_object, presets, session
 from .compat import progress_bar
 from .panel_base import CloudSection, Section, column, wrapped
 
@@ -124,6 +124,7 @@ class RECON_PT_result(CloudSection):
             layout.prop(settings, "heat_limit")
         layout.prop(settings, "shape")
         layout.prop(settings, "size")
+        panel_trust.draw_threshold(layout, points)
         _parts(self.layout, settings)
         _origin(self.layout, points)
 
@@ -152,6 +153,7 @@ def _origin(layout: Any, points: Any) -> None:
     for name in ("image", "category", "model_name", "color", "file"):
         if record.get(name):
             column.label(text=f"{_ORIGIN.get(name, name.capitalize())}: {record[name]}")
+    panel_trust.draw_facts(column, record)
     if record.get("image"):
         layout.operator("recon.reconstruct_again", icon="FILE_REFRESH")
 

@@ -4,10 +4,11 @@
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from . import engine_onnx
+from . import engine_onnx, visibility
 from .cloud import Cloud
 from .crop import Box, crop_square, fit_box
 from .foreground import find_mask
@@ -48,6 +49,7 @@ class Outcome:
     timings_ms: dict[str, float] = field(default_factory=dict)
     category: str = ""
     probability: float | None = None  # of the category, where the model chose among several
+    refined: dict[str, Any] = field(default_factory=dict)  # figures of refining, or a note why there was none
 
 
 def reconstruct(request: Request, job: Job) -> Outcome:
@@ -67,6 +69,8 @@ def reconstruct(request: Request, job: Job) -> Outcome:
     clock.stage(0.9, "Colouring")
     camera = None if rotation is None else fit_camera(cloud.xyz, rotation, mask, model.distance)
     color_source = add_colors(cloud, camera, cut)
+    if camera is not None:
+        cloud.visibility = visibility.classify(cloud.xyz, camera)
     clock.stage(1.0, "Placing")
     name = model_name(model.card, request.model_path)
     return Outcome(

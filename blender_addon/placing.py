@@ -8,6 +8,7 @@ import numpy as np
 
 from . import compat, display, points_object
 from .cloud import Cloud, part_name
+from .visibility import shares
 
 
 def add_cloud(name: str, cloud: Cloud, record: dict[str, Any], collection: Any = None) -> Any:
@@ -30,7 +31,7 @@ def settle(points: Any, cloud: Cloud, record: dict[str, Any]) -> None:
     if cloud.colors is None:
         settings.color_by = "PART" if cloud.labels is not None else "HEIGHT"
     settings.is_points = True
-    points_object.set_record(points, record)
+    points_object.set_record(points, {**record, **shares(cloud.visibility)})
     display.show(points)
     display.recolor(points)
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PLY point clouds with labels: binary little-endian out; ascii and both binary byte orders in, by numpy.
 
-Columns: x y z float32; where known red green blue uchar (sRGB), label uchar, opacity and confidence float32. The
-names of the parts stand in a comment "parts back seat leg", in the order of their ids.
+Columns: x y z float32; where known red green blue uchar (sRGB), label uchar, opacity and confidence float32, visibility
+uchar (0 guessed, 1 mirror image of something seen, 2 seen). The names of the parts stand in a comment
+"parts back seat leg", in the order of their ids.
 """
 
 import os
@@ -79,6 +80,8 @@ def _columns_of(cloud: Cloud) -> list[tuple[str, str, np.ndarray]]:
         values = getattr(cloud, name)
         if values is not None:
             columns.append((name, "<f4", values))
+    if cloud.visibility is not None:
+        columns.append(("visibility", "u1", cloud.visibility))
     return columns
 
 
@@ -186,6 +189,8 @@ def _cloud_from_table(table: np.ndarray, header: _Header, name: str) -> Cloud:
     cloud = Cloud(xyz, _colors(table, floats(*_COLOR)), comments=header.comments)
     cloud.labels = _labels(table)
     cloud.opacity, cloud.confidence = (_share(floats(column)) for column in ("opacity", "confidence"))
+    if "visibility" in (table.dtype.names or ()) and table.dtype["visibility"] == np.uint8:
+        cloud.visibility = np.minimum(table["visibility"], 2)
     cloud.parts = [part.replace("_", " ") for part in header.comments.pop("parts", "").split()]
     return cloud
 

@@ -11,6 +11,7 @@ from .cloud import Cloud
 
 # Names of the attributes; `DISPLAY` is what the material shows, computed from the others.
 COLOR, LABEL, OPACITY, CONFIDENCE = "color", "label", "opacity", "confidence"
+VISIBILITY = "visibility"
 DISPLAY, HIDDEN, DISTANCE = "recon_display", "recon_hidden", "distance"
 RECORD, IMAGE = "recon_record", "recon_image"
 _VALUES = {"FLOAT": ("value", np.float32, 1), "INT": ("value", np.int32, 1), "BOOLEAN": ("value", bool, 1)}
@@ -48,6 +49,8 @@ def write_attributes(mesh: Any, cloud: Cloud) -> None:
         set_attribute(mesh, OPACITY, "FLOAT", cloud.opacity)
     if cloud.confidence is not None:
         set_attribute(mesh, CONFIDENCE, "FLOAT", cloud.confidence)
+    if cloud.visibility is not None:
+        set_attribute(mesh, VISIBILITY, "INT", cloud.visibility)
 
 
 def rgba_linear(colors: np.ndarray) -> np.ndarray:
@@ -96,6 +99,8 @@ def cloud_of(points: Any, world: bool = True) -> Cloud:
         cloud.colors = srgb_bytes(colors[:, :3])
     labels = get_attribute(mesh, LABEL)
     cloud.labels = None if labels is None else np.clip(labels, 0, 255).astype(np.uint8)
+    visibility = get_attribute(mesh, VISIBILITY)
+    cloud.visibility = None if visibility is None else np.clip(visibility, 0, 2).astype(np.uint8)
     for name in (OPACITY, CONFIDENCE):
         setattr(cloud, name, get_attribute(mesh, name))
     return cloud.transformed(np.array(points.matrix_world)) if world else cloud

@@ -16,7 +16,8 @@ class RECON_Preferences(bpy.types.AddonPreferences):
 
     worker_path: StringProperty(
         name="Worker",
-        description="The recon program, or the Python in which it is installed. Needed for training runs only",
+        description="The recon program, or the Python in which it is installed. "
+        "Needed for training, refining and matching",
         subtype="FILE_PATH",
     )
     worker_answer: StringProperty(options={"SKIP_SAVE", "HIDDEN"})
@@ -24,7 +25,7 @@ class RECON_Preferences(bpy.types.AddonPreferences):
     def draw(self, context: Any) -> None:
         layout = self.layout
         layout.label(
-            text="The worker runs training and training runs in a Python of its own. Models need none."
+            text="The worker trains, refines and matches in a Python of its own. Reconstructing needs none."
         )
         row = layout.row(align=True)
         row.prop(self, "worker_path")

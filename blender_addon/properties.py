@@ -18,7 +18,7 @@ from bpy.props import (
 )
 
 from . import display
-from .points_object import LABEL
+from .points_object import CONFIDENCE, LABEL
 
 
 def _redisplay(self: Any, context: Any) -> None:
@@ -33,7 +33,12 @@ def _recolor(self: Any, context: Any) -> None:
 
 def _part_hidden(self: Any, context: Any) -> None:
     if self.id_data.recon.is_points and LABEL in self.id_data.data.attributes:
-        display.hide_parts(self.id_data)
+        display.hide_points(self.id_data)
+
+
+def _unsure_hidden(self: Any, context: Any) -> None:
+    if self.is_points and CONFIDENCE in self.id_data.data.attributes:
+        display.hide_points(self.id_data)
 
 
 def _part_color(self: Any, context: Any) -> None:
@@ -98,6 +103,7 @@ class ReconPoints(bpy.types.PropertyGroup):
             ("CONFIDENCE", "Confidence", "Dark: unsure, yellow: sure"),
             ("HEIGHT", "Height", "Dark: low, yellow: high"),
             ("DISTANCE", "Distance", "Dark: on the reference, yellow: as far as the limit (after Compare)"),
+            ("VISIBILITY", "Visibility", "Yellow: seen in the photo, green: mirrored, dark: guessed"),
         ],
         update=_recolor,
     )
@@ -109,6 +115,16 @@ class ReconPoints(bpy.types.PropertyGroup):
         precision=4,
         update=_recolor,
     )
+    least_confidence: FloatProperty(
+        name="Hide Below",
+        description="Hide points whose confidence, from 0 to 1, is below this; 0 shows all",
+        default=0.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+        update=_unsure_hidden,
+    )
+    hidden_count: IntProperty(name="Hidden Points", options={"HIDDEN"})
     parts: CollectionProperty(type=ReconPart)
 
 
@@ -153,6 +169,43 @@ class ReconScene(bpy.types.PropertyGroup):
     )
     model_path: StringProperty(name="File", description="Exported model, MODEL.onnx", subtype="FILE_PATH")
     run_path: StringProperty(name="Run", description="Folder of a training run", subtype="DIR_PATH")
+    refine_steps: IntProperty(
+        name="Refine Steps",
+        description="Steps in which the worker fits the cloud to the photo's mask; 0: none, 120 is plenty",
+        default=0,
+        min=0,
+        max=2000,
+        soft_max=300,
+    )
+    match_moves: EnumProperty(
+        name="Result",
+        description="What is moved so that the object covers itself in the photo",
+        items=[
+            (
+                "CAMERA",
+                "Set Camera",
+                "The object stays; the scene's camera is set, with the photo behind the object",
+            ),
+            (
+                "OBJECT",
+                "Move Object",
+                "The scene's camera stays; the object is moved and turned, and keeps its size",
+            ),
+        ],
+    )
+    match_upright: BoolProperty(
+        name="Keep Upright",
+        description="The object stands upright in the photo; the camera leans by at most 5 degrees",
+        default=True,
+    )
+    match_focal_mm: FloatProperty(
+        name="Focal Length",
+        description="Focal length of the photo in mm, for a sensor 36 mm wide; 0: it is looked for",
+        default=0.0,
+        min=0.0,
+        max=5000.0,
+        precision=1,
+    )
     batch_folder: StringProperty(
         name="Folder", description="Folder of images, one object in each", subtype="DIR_PATH"
     )
@@ -202,7 +255,11 @@ class ReconScene(bpy.types.PropertyGroup):
         items=[
             ("VOLUME", "Volume", "In Blender: a skin around a ball at every point"),
             ("POISSON", "Poisson", "In the worker, with open3d: a smooth surface through the points"),
-            ("DENSITY", "Density", "In the worker: a surface through the points; keeps thin parts of sparse clouds"),
+            (
+                "DENSITY",
+                "Density",
+                "In the worker: a surface through the points; keeps thin parts of sparse clouds",
+            ),
         ],
     )
     surface_smooth: IntProperty(
