@@ -89,8 +89,8 @@ def _aimed(rotation, middle, distance, focal, centre, goal, vertices) -> tuple[C
     matrix = torch.eye(4, dtype=torch.float64)[None].clone()
     matrix[0, :3, :3] = turned[0]
     matrix[0, :3, 3] = ray[0] / ray[0].norm() * distance - turned[0] @ torch.from_numpy(middle)
-    numbers = (torch.tensor([float(value)], dtype=torch.float64) for value in (focal, focal, *centre))
-    camera = Cameras(matrix, *numbers, WIDTH, HEIGHT)
+    fx, cx, cy = (torch.tensor([float(value)], dtype=torch.float64) for value in (focal, *centre))
+    camera = Cameras(matrix, fx, fx.clone(), cx, cy, WIDTH, HEIGHT)
     uv = camera.project(torch.from_numpy(vertices)[None])[0][0].numpy()
     return camera, np.stack((uv.min(0), uv.max(0)))
 

@@ -2,7 +2,7 @@
 """Search for the camera under which an object covers a mask: all directions at once, coarse to fine.
 
 A grid of rotations, each with the distance that fills the mask's box, is scored by coverage at 32 pixels; the best that
-differ descend together (descend.py), fewer at every size. Views that are apart and fit alike are all reported: outlines
+differ descend together (descend.py), fewer at every size. Views that are apart and fit alike are all told: outlines
 alone cannot tell front from back.
 """
 
@@ -252,7 +252,10 @@ def _first_views(problem: _Problem) -> Views:
         rotations = any_rotations(_GRID, like)
     wishes, box = problem.wishes, problem.target.mask_box()
     views = fill_box(rotations, problem.subset(_GRID_POINTS), box, wishes.focal, wishes.centre)
-    return views if problem.start is None else joined([problem.start, views])
+    if problem.start is None:
+        return views
+    known = wishes.focal if options.focal_mm is not None else None
+    return joined([problem.start.through(known, None if options.cropped else wishes.centre), views])
 
 
 def _with_copies(views: Views, count: int, lens_is_known: bool) -> Views:

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import InputError
 from ..inference.foreground import find_mask
 from ..io.atomic import write_json
 from ..io.images import read_image, write_png
+from ..visual import to_rgb
 from .object_file import read_object
 from .picture import draw_placement
 from .place import PlaceOptions, Report, check_options, place
@@ -53,7 +52,7 @@ def place_files(request: PlaceRequest, report: Report = lambda stage, fraction: 
     image = read_image(request.image)
     mask, source = find_mask(image, request.mask, request.foreground, name=str(request.image))
     start = None if request.start is None else read_start(request.start)
-    rgb = np.ascontiguousarray(image.rgba[..., :3])
+    rgb = to_rgb(image.rgba)
     placement = place(
         cloud.xyz, mask, request.options, rgb, cloud.colors, cloud.normals, start,
         lambda stage, fraction: report(stage, 0.1 + 0.8 * fraction),

@@ -86,6 +86,23 @@ class Views:
         turn = torch.stack((-slope[:, 1], slope[:, 0], torch.zeros_like(slope[:, 0])), -1)
         return turn / (1 + slope.square().sum(-1, keepdim=True))
 
+    def through(self, focal: float | None, centre: tuple[float, float] | None) -> "Views":
+        """The views through another lens or about another principal point, each None to keep it.
+
+        The object keeps its place and size, and the side that it shows.
+        """
+        origin = (
+            self.shift[:, :2] / -self.shift[:, 2:] * self.focal[:, None] * self.focal.new_tensor([1.0, -1.0])
+        )
+        at = origin + self.centre
+        new_focal = self.focal if focal is None else torch.full_like(self.focal, focal)
+        new_centre = self.centre if centre is None else self.centre.new_tensor(centre).expand_as(self.centre)
+        slope = (at - new_centre) / new_focal[:, None] * self.focal.new_tensor([1.0, -1.0])
+        depth = -self.shift[:, 2] * new_focal / self.focal
+        shift = torch.cat((slope, -torch.ones_like(depth)[:, None]), -1) * depth[:, None]
+        rotation = towards(shift) @ towards(self.shift).mT @ self.rotation
+        return Views(rotation, shift, new_focal, new_centre.clone())
+
     def moved(self, step: torch.Tensor) -> "Views":
         """The views after steps (B,STEPS)."""
         dollied = self.shift.clone()

@@ -136,7 +136,7 @@ NUMBERS = '"w": 1, "h": 1, "fl_x": 1, "fl_y": 1, "cx": 0, "cy": 0'
     [
         ("{", "not a JSON"), ("[]", "no camera"), ('{"pose": null}', "no camera"),
         ('{"pose": {"camera": {}}}', "no camera"),
-        ('{"pose": {"camera": {"transform_matrix": [[1]], %s}}}' % NUMBERS, "cannot be used"),
+        ('{"pose": {"camera": {"transform_matrix": [[1]], ' + NUMBERS + "}}}", "cannot be used"),
         ('{"pose": {"camera": {"transform_matrix": "x", "w": 1}}}', "cannot be used"),
     ],
 )  # fmt: skip

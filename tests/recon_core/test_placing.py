@@ -109,6 +109,19 @@ def test_dolly_keeps_the_place_and_turns_the_object_with_its_ray():
     assert torch.allclose(moved.focal / views.focal, torch.full((3,), math.exp(0.7)).double())
 
 
+def test_another_lens_and_centre_keep_place_and_side():
+    views = some_views()
+    origin = torch.zeros(1, 3, dtype=torch.float64)
+    other = views.through(2.5, (0.9, -0.2))
+    assert torch.allclose(views.project(origin)[0], other.project(origin)[0])
+    assert torch.allclose(other.focal, torch.full((3,), 2.5).double())
+    before, after = (towards(one.shift).mT @ one.rotation for one in (views, other))
+    assert torch.allclose(before, after)
+    assert torch.allclose(views.shift[:, 2] / views.focal, other.shift[:, 2] / other.focal)
+    same = views.through(None, None)
+    assert torch.allclose(same.shift, views.shift)
+
+
 def test_towards_brings_the_axis_to_the_ray():
     rays = torch.tensor([[0.0, 0, -1], [1, 0, -1], [-0.3, 0.8, -0.5], [0, 0, -7]]).double()
     turned = towards(rays) @ torch.tensor([0.0, 0, -1]).double()
@@ -249,6 +262,8 @@ def test_a_start_is_among_the_answers(quick):
     assert found.start.iou > 0.9
     assert found.best.cost <= found.start.cost
     assert angle(found.best.camera, true) < 3
+    known = place(xyz, mask, PlaceOptions(focal_mm=90.0), start=true)
+    assert float(known.best.camera.fx[0]) == pytest.approx(90 / 36 * 200, rel=1e-5)
 
 
 def test_up_and_elevations_are_kept(quick):
