@@ -63,7 +63,7 @@ def side_figures(result: Result, part_names: list[str]) -> list[Figure]:
     if cloud.visibility is not None:
         colors = np.array(VISIBILITY_COLORS, np.uint8)
         keys = tuple(zip(VISIBILITY_COLORS, NAMES, strict=True))
-        figures.append(Figure("in the photograph", _sides(cloud, colors[cloud.visibility]), "side", keys))
+        figures.append(Figure("visibility", _sides(cloud, colors[cloud.visibility]), "side", keys))
     return figures
 
 
@@ -92,7 +92,7 @@ def _over_photo(result: Result, seen: Seen) -> Figure:
     if result.mask is not None:
         drawn = outlined(drawn, _mask_like(result.mask, photo))
     iou = "" if seen.iou is None else f", IoU {seen.iou:.2f}"
-    return Figure(f"{seen.name} cloud over it{iou}", [webp(drawn)], "photo")
+    return Figure(f"{seen.name} cloud{iou}", [webp(drawn)], "photo")
 
 
 def _mask_like(mask: np.ndarray, photo: np.ndarray) -> np.ndarray:

@@ -149,7 +149,7 @@ def test_the_page_is_whole_and_fetches_nothing(results: Path, tmp_path: Path) ->
     for caption in (
         "photograph",
         "mask: alpha channel",
-        "predicted cloud over it, IoU",
+        "predicted cloud, IoU",
         "confidence 0",
         "top of it",
     ):
@@ -243,7 +243,7 @@ def test_a_model_without_camera_colours_and_parts(tmp_path: Path) -> None:
     (only,) = write_report([tmp_path / "out"], tmp_path / "page.html")
     assert (only.score, only.confidence, only.cloud.visibility) == (None, None, None)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "over it" not in page
+    assert "predicted cloud" not in page
     assert 'data-value="confidence"' not in page
 
 
