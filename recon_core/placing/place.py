@@ -7,7 +7,7 @@ alone cannot tell front from back.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ _COLOR_WEIGHT = 4.0
 _COLOR_SIZE = 48
 # Of the grid, so many views of the best outlines are compared by colours too.
 _COLORED = 256
+# From this size on the usual lens weighs more where the outlines differ more than those of an exact shape.
+_LENS_FROM, _EXACT = 64, 0.004
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,7 @@ def place(
     """
     with torch.inference_mode():
         problem = _Problem.of(xyz, mask, options, rgb, colors, normals, start)
-        found = _search(problem, progress)
-        return _placement(problem, found)
+        return _placement(*_search(problem, progress))
 
 
 @dataclass(frozen=True)
@@ -228,19 +229,25 @@ def _painted(xyz: torch.Tensor, colors: np.ndarray, normals: np.ndarray | None, 
     return Painted(xyz, paint, facing, photo, cover)
 
 
-def _search(problem: _Problem, progress: Report) -> tuple[Views, torch.Tensor]:
-    """Views and costs, best first, at the finest level."""
+def _search(problem: _Problem, progress: Report) -> tuple[_Problem, Views, torch.Tensor]:
+    """Views and their costs (B,) at the finest level, and the problem with the wishes that these hold."""
     progress("directions", 0.0)
-    views, wishes = _first_views(problem), problem.wishes
+    views = _first_views(problem)
     for number, stage in enumerate(_STAGES):
         progress(f"{stage.size} pixels", (number + 0.5) / (len(_STAGES) + 0.5))
         level = problem.target.level(stage.size, stage.sigma_px, stage.points)
         best = _best(problem, views, level, stage.keep, number == 0)
         best = _with_copies(best, stage.copied, problem.options.focal_mm is not None)
-        result = descend(best, problem.subset(level.points), level, wishes, problem.free, stage.iterations)
+        result = descend(
+            best, problem.subset(level.points), level, problem.wishes, problem.free, stage.iterations
+        )
         views, cost = result.views, result.cost
+        if _LENS_FROM <= stage.size < _STAGES[-1].size:
+            # An object that is not quite the photographed one says little of the lens: what misfits outweighs it.
+            weight = max(1.0, float(cost.min()) / _EXACT)
+            problem = replace(problem, wishes=replace(problem.wishes, lens_weight=weight))
     progress("done", 1.0)
-    return views, cost
+    return problem, views, cost
 
 
 def _first_views(problem: _Problem) -> Views:
@@ -322,8 +329,7 @@ def _distinct(views: Views, cost: torch.Tensor, apart_deg: float, lens: float = 
     return order[kept]
 
 
-def _placement(problem: _Problem, found: tuple[Views, torch.Tensor]) -> Placement:
-    views, cost = found
+def _placement(problem: _Problem, views: Views, cost: torch.Tensor) -> Placement:
     cost = cost + color_cost(problem.painted, views)
     order = _distinct(views, cost, _APART_DEG)
     views, cost = views[order], cost[order]

@@ -33,10 +33,15 @@ class Wishes:
     """Of the camera as seen from the object, None for any."""
     floor: float | None = None
     """Height of a plane in the object's unit frame that the camera is above, None for none."""
+    lens_weight: float = 1.0
+    """How much more a lens that is not usual costs."""
 
     def rows(self, views: Views) -> tuple[torch.Tensor, torch.Tensor]:
         """Residuals (B,W) and their derivatives (B,W,STEPS)."""
-        rows = [_lens(views, self.focal), *_centre(views, self.centre, self.width)]
+        rows = [
+            _lens(views, self.focal, _LENS * self.lens_weight**0.5),
+            *_centre(views, self.centre, self.width),
+        ]
         if self.roll_deg is not None:
             rows.append(_roll(views, math.radians(self.roll_deg)))
         if self.elevation_deg is not None:
@@ -74,10 +79,10 @@ def _zero_row(views: Views) -> torch.Tensor:
     return torch.zeros(len(views), STEPS, dtype=views.focal.dtype, device=views.focal.device)
 
 
-def _lens(views: Views, usual: float) -> tuple[torch.Tensor, torch.Tensor]:
+def _lens(views: Views, usual: float, weight: float) -> tuple[torch.Tensor, torch.Tensor]:
     row = _zero_row(views)
-    row[:, DOLLY] = _LENS
-    return _LENS * torch.log(views.focal / usual), row
+    row[:, DOLLY] = weight
+    return weight * torch.log(views.focal / usual), row
 
 
 def _centre(views: Views, usual: tuple[float, float], width: float):
