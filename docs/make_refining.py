@@ -30,7 +30,6 @@ from recon_core.refining.verb import KEPT  # noqa: E402
 from recon_core.visual import draw_cloud, grid, to_rgb  # noqa: E402
 
 TILE_PX = 150
-HEADINGS = ["image", "before", "after", "before", "after", "truth"]
 
 
 def row(case: Case, image: np.ndarray) -> tuple[list[np.ndarray], list[str]]:
@@ -48,8 +47,11 @@ def row(case: Case, image: np.ndarray) -> tuple[list[np.ndarray], list[str]]:
     clouds = (case.cloud.xyz, result.cloud.xyz, case.truth)
     pictures += [draw_cloud(xyz, None, away, 15, TILE_PX) for xyz in clouds]
     iou = result.figures.iou
-    scores = [f"Chamfer {score(xyz, case.truth):.1f}" for xyz in clouds[:2]]
-    return pictures, ["", f"IoU {iou[0]:.2f}", f"IoU {iou[1]:.2f}", *scores, ""]
+    scores = [
+        f"{word}: {score(xyz, case.truth):.1f}"
+        for word, xyz in zip(("before", "after"), clouds, strict=False)
+    ]
+    return pictures, ["image", f"before: IoU {iou[0]:.2f}", f"after: IoU {iou[1]:.2f}", *scores, "truth"]
 
 
 def _behind(case: Case) -> float:
