@@ -49,15 +49,18 @@ def draw_placement(placement: Placement, cloud: PointCloud, rgb: np.ndarray, mas
 def draw_over(image: np.ndarray, xyz: np.ndarray, colors: np.ndarray, camera: Cameras) -> np.ndarray:
     """An image (H,W,3) with points (N,3) drawn over it as small squares, the nearest in front."""
     height, width = image.shape[:2]
-    index = front_points(xyz, camera, (height, width))
+    index = front_points(xyz, camera, (height, width), wider=1)
     drawn = image.copy()
     hit = index >= 0
     drawn[hit] = colors[index[hit]]
     return drawn
 
 
-def front_points(xyz: np.ndarray, camera: Cameras, shape: tuple[int, int]) -> np.ndarray:
-    """Index (H,W) of the point nearest to the camera in each pixel, points being squares that close gaps; -1: none."""
+def front_points(xyz: np.ndarray, camera: Cameras, shape: tuple[int, int], wider: int = 0) -> np.ndarray:
+    """Index (H,W) of the point nearest to the camera in each pixel, points being squares that close gaps; -1: none.
+
+    wider: so many pixels more on every side, so that fronts hide what is behind them.
+    """
     height, width = shape
     uv, depth = (
         value[0].numpy()
@@ -67,7 +70,7 @@ def front_points(xyz: np.ndarray, camera: Cameras, shape: tuple[int, int]) -> np
     seen = np.flatnonzero((depth > 0) & (np.abs(uv) < 1e6).all(1))
     order = seen[np.argsort(-depth[seen])]
     column, row = np.floor(uv[order]).astype(np.int64).T
-    reach = _reach(uv[seen], len(seen))
+    reach = _reach(uv[seen], len(seen)) + wider
     for dv in range(-reach, reach + 1):
         for du in range(-reach, reach + 1):
             u, v = column + du, row + dv

@@ -71,6 +71,11 @@ def test_limits_cost_nothing_until_they_are_crossed():
     assert float(inside.cost(views)) == float(usual.cost(views)) == 0
     for beyond in ({"elevation_deg": (35.0, 90.0)}, {"elevation_deg": (-90.0, 25.0)}, {"floor": 1.1}):
         assert float(dataclasses.replace(usual, **beyond).cost(views)) > 1e-3
+    tele = dataclasses.replace(views, focal=2 * views.focal)
+    assert float(usual.cost(tele)) > 1e-4
+    assert float(dataclasses.replace(usual, lens_weight=4.0).cost(tele)) == pytest.approx(
+        4 * float(usual.cost(tele))
+    )
     leaning = views.moved(single(2, math.radians(-8), views))
     assert math.degrees(float(roll_rad(leaning))) == pytest.approx(8, abs=1e-6)
     assert float(inside.cost(leaning)) == pytest.approx((2 * math.radians(3)) ** 2, rel=1e-6)
