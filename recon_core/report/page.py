@@ -5,6 +5,7 @@ import html
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from statistics import median
 from string import Template
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..pointcloud import PointCloud
 from ..viewer.pack import packed, resource, safe_json, unit_to_bytes
 from ..visual import palette
 from .pictures import CONFIDENCE_RAMP, VISIBILITY_COLORS, Figure, photo_figures, side_figures
-from .results import Result, read_results
+from .results import Result, read_results, section
 
 CLOUD_COLORS = {"predicted": [92, 146, 222], "refined": [206, 160, 96]}
 
@@ -59,9 +60,8 @@ def _subtitle(results: Sequence[Result]) -> str:
     scored = [one.score for one in results if one.score is not None]
     facts = [f"recon {__version__}"]
     if len(results) > 1 and scored:
-        median = sorted(scored)[len(scored) // 2]
         some = "" if len(scored) == len(results) else f" of the {len(scored)} with a camera"
-        facts += ["best outline first", f"median mask IoU {median:.2f}{some}"]
+        facts += ["best outline first", f"median mask IoU {median(scored):.2f}{some}"]
     elif len(results) > 1 and any(one.confidence is not None for one in results):
         facts.append("most confident first")
     return " · ".join(facts)
@@ -106,12 +106,10 @@ def _facts(result: Result) -> list[str]:
 def _details(result: Result) -> str:
     """What is known in words, folded away."""
     record = result.record
-    confidence = record.get("confidence") if isinstance(record.get("confidence"), dict) else {}
-    run = record.get("run") if isinstance(record.get("run"), dict) else {}
-    timings = record.get("timings_ms") if isinstance(record.get("timings_ms"), dict) else {}
-    total = timings.get("total")
+    confidence, run = section(record, "confidence"), section(record, "run")
+    total = section(record, "timings_ms").get("total")
     rows = [
-        ("image", (record.get("image") or {}).get("note")),
+        ("image", section(record, "image").get("note")),
         ("frame", record.get("frame")),
         ("colour", record.get("colour")),
         ("confidence", confidence.get("meaning")),

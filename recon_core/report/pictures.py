@@ -11,7 +11,7 @@ from ..inference.preview import show_mask
 from ..placing.picture import draw_over, outlined
 from ..pointcloud import PointCloud
 from ..viewer.pack import cloud_picture, webp
-from .results import Result, Seen, shrunk
+from .results import Result, Seen, section, shrunk
 
 PHOTO_PX = 360
 SIDE_PX = 150
@@ -39,7 +39,7 @@ def photo_figures(result: Result) -> list[Figure]:
         photo = visual.to_rgb(shrunk(result.photo, PHOTO_PX))
         figures.append(Figure("photograph", [webp(photo)], "photo"))
         if result.mask is not None:
-            source = str((result.record.get("mask") or {}).get("source") or "unknown")
+            source = str(section(result.record, "mask").get("source") or "unknown")
             masked = show_mask(photo, _mask_like(result.mask, photo))
             figures.append(Figure(f"mask: {source}", [webp(masked)], "photo"))
     elif result.mask is not None:

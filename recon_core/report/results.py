@@ -210,6 +210,12 @@ def shrunk(image: np.ndarray, longest_px: int) -> np.ndarray:
     return np.asarray(picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0))
 
 
+def section(record: dict[str, Any], name: str) -> dict[str, Any]:
+    """A part of a JSON file that is an object; empty when it is missing or something else."""
+    value = record.get(name)
+    return value if isinstance(value, dict) else {}
+
+
 def _name(base: Document) -> str:
     return str(base.record["image"].get("file") or base.path.stem)
 
