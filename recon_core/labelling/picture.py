@@ -21,6 +21,6 @@ def draw_labels(source: Source, found: Labelled) -> np.ndarray:
     texts = [f"azimuth {azimuth}°" for azimuth in _AZIMUTHS_DEG]
     step = max(1, len(found.crops) // 4)
     seen = [np.kron(visual.to_rgb(crop), np.ones((2, 2, 1), np.uint8)) for crop in found.crops[::step][:4]]
-    picture = visual.grid([sides, seen], [texts, ["shown to the model", "", "", ""]])
+    picture = visual.grid([sides, seen], [texts, ["model input", "", "", ""]])
     names = list(found.part_names)
     return np.concatenate((picture, legend(names, found.point_labels, picture.shape[1])))
