@@ -11,7 +11,19 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty
 
-from . import batch, display, engine_onnx, images, log, pipeline, placing, points_object, session, worker_jobs
+from . import (
+    batch,
+    display,
+    engine_onnx,
+    images,
+    log,
+    pipeline,
+    placing,
+    points_object,
+    refine_jobs,
+    session,
+    worker_jobs,
+)
 from .jobs import Job, UserError
 from .operator_base import refuse
 from .operators_reconstruct import model_file, record_of, self_title
@@ -84,15 +96,13 @@ def _engine(settings: Any) -> tuple[batch.Reconstruct, dict[str, Any]]:
     about = {"mask_source": source, "mask_image": ""}
     if settings.engine == "WORKER":
         run, line = worker_jobs.chosen_run(settings), worker_jobs.command()
-        return (
-            lambda rgba, job: worker_jobs.reconstruct(pipeline.Request(rgba, source, None, run), line, job)
-        ), {**about, "model": str(run), "engine": "worker"}
-    model = model_file(settings)
-    return (lambda rgba, job: pipeline.reconstruct(pipeline.Request(rgba, source, None, model), job)), {
-        **about,
-        "model": str(model),
-        "engine": "Blender",
-    }
+        about |= {"model": str(run), "engine": "worker"}
+        model, made = run, lambda request, job: worker_jobs.reconstruct(request, line, job)
+    else:
+        model, made = model_file(settings), pipeline.reconstruct
+        about |= {"model": str(model), "engine": "Blender"}
+    work = refine_jobs.with_refining(made, settings.refine_steps, worker_jobs.command)
+    return (lambda rgba, job: work(pipeline.Request(rgba, source, None, model), job)), about
 
 
 # --- pixels, on the main thread -----------------------------------------------------------------------------

@@ -10,7 +10,17 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty
 
-from . import crop_preview, engine_onnx, images, pipeline, placing, points_object, session
+from . import (
+    crop_preview,
+    engine_onnx,
+    images,
+    pipeline,
+    placing,
+    points_object,
+    refine_jobs,
+    session,
+    worker_jobs,
+)
 from .crop import CropError, crop_square, fit_box
 from .foreground import find_mask
 from .jobs import FAILED, Job, UserError
@@ -213,14 +223,13 @@ def start_reconstruction(scene: Any, wait: bool = False) -> Job:
     """Start a reconstruction with a scene's settings. Raises UserError."""
     settings = scene.recon
     if settings.engine == "WORKER":
-        from . import worker_jobs
-
         return worker_jobs.start_reconstruction(scene, wait)
     model_path = model_file(settings)
     request, about = request_of(settings, model_path), about_of(settings, model_path, "Blender")
+    run = refine_jobs.with_refining(pipeline.reconstruct, settings.refine_steps, worker_jobs.command)
     work = Job(
         self_title(),
-        lambda job: pipeline.reconstruct(request(), job),
+        lambda job: run(request(), job),
         lambda outcome: place(outcome, about),
     )
     return session.start(work, wait)
@@ -234,6 +243,7 @@ def place(outcome: Any, about: dict[str, Any]) -> None:
     )
     points_object.keep_image(points, bpy.data.images.get(about["image"]))
     placing.finish("Reconstruct")
+    session.say(outcome.refined.get("note", ""))
 
 
 def record_of(outcome: Any, about: dict[str, Any]) -> dict[str, Any]:
@@ -245,6 +255,7 @@ def record_of(outcome: Any, about: dict[str, Any]) -> dict[str, Any]:
         "camera": None if outcome.camera is None else outcome.camera.record(),
         "crop": list(outcome.box),
         "color": outcome.color_source,
+        "refined": outcome.refined,
         "timings_ms": outcome.timings_ms,
     }
 

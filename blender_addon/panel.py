@@ -88,6 +88,7 @@ class RECON_PT_reconstruct(Section):
             if settings.model_source == "FILE":
                 layout.prop(settings, "model_path", text="")
             _model_hint(layout, settings)
+        layout.prop(settings, "refine_steps")
         big = layout.row()
         big.scale_y = 1.5
         big.operator("recon.reconstruct", icon="OUTLINER_OB_POINTCLOUD")
@@ -155,7 +156,9 @@ def _origin(layout: Any, points: Any) -> None:
             column.label(text=f"{_ORIGIN.get(name, name.capitalize())}: {record[name]}")
     panel_trust.draw_facts(column, record)
     if record.get("image"):
-        layout.operator("recon.reconstruct_again", icon="FILE_REFRESH")
+        row = layout.row(align=True)
+        row.operator("recon.reconstruct_again", icon="FILE_REFRESH")
+        row.operator("recon.refine", icon="MOD_SMOOTH")
 
 
 class RECON_PT_files(Section):

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from . import points_object, presets
+from . import match_scene, points_object, presets
 from .panel_base import CloudSection, column
 
 
@@ -16,6 +16,12 @@ class RECON_PT_align(CloudSection):
 
     def draw_header_preset(self, context: Any) -> None:
         presets.draw_header(presets.RECON_PT_align_presets, self.layout, context)
+
+    def draw(self, context: Any) -> None:
+        if not match_scene.can_match(context.active_object):
+            self.layout.label(text="Select a cloud or a mesh.", icon="INFO")
+        elif points_object.is_points(context.active_object):
+            self.draw_cloud(context, context.active_object)
 
     def draw_cloud(self, context: Any, points: Any) -> None:
         settings = context.scene.recon

@@ -59,6 +59,14 @@ def _set_background(data: Any, image: Any) -> None:
     background.display_depth = "BACK"
 
 
+def shows(scene: Any, image: Any) -> bool:
+    """Whether the scene's camera is the one that set_scene_camera() made, with this photo behind it."""
+    found = scene.camera
+    if found is None or found.type != "CAMERA" or not found.name.startswith(NAME):
+        return False
+    return any(background.image == image for background in found.data.background_images)
+
+
 def of_scene(scene: Any, points: Any, width: int, height: int) -> PhotoCamera | None:
     """The scene's camera in the points' own frame, for a picture of width x height; None without one."""
     found = scene.camera

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import pipeline, session, worker_client
+from . import pipeline, refine_jobs, session, worker_client
 from .crop import crop_square, fit_box
 from .foreground import find_mask
 from .jobs import Job, UserError
@@ -40,9 +40,10 @@ def start_reconstruction(scene: Any, wait: bool = False) -> Job:
     settings = scene.recon
     run, line = chosen_run(settings), command()
     request, about = request_of(settings, run), about_of(settings, run, "worker")
-    job = Job(
-        self_title(), lambda job: reconstruct(request(), line, job), lambda outcome: place(outcome, about)
+    work = refine_jobs.with_refining(
+        lambda request, job: reconstruct(request, line, job), settings.refine_steps, command
     )
+    job = Job(self_title(), lambda job: work(request(), job), lambda outcome: place(outcome, about))
     return session.start(job, wait)
 
 
