@@ -20,11 +20,11 @@ _EXTREME = 0.01
 class Weights:
     """How much each part of the objective counts, and how points are drawn."""
 
-    data: float = 0.3
+    data: float = 0.15
     """Of the silhouettes' cross-entropy, in nats per pixel of crops of 64 x 64; the mean of the views."""
     density: float = 6.0
     """Optical depth of the silhouette if the points shared it evenly."""
-    fine: float = 0.006
+    fine: float = 0.010
     """Standard deviation of each point's own offset, in units of the cloud's diagonal."""
     box: float = 0.02
     """Standard deviation of the diagonal's logarithm and of the box's centre (in diagonals); 0: any box."""
