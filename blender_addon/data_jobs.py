@@ -5,23 +5,19 @@ import contextlib
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import data_state
+from . import background, data_look, data_render, data_state
 from .jobs import Cancelled, Job, UserError
 from .worker_client import Worker
 
 RENDER, CHECK, TRAIN, EXPORT = "Render Training Set", "Check Training Set", "Train", "Export Model"
 TITLES = (RENDER, CHECK, TRAIN, EXPORT)
 SCRIPT = Path(__file__).with_name("export_glbs.py")
-_FLAGS = ("--background", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1")
 # The shipped recipe of each choice, and what is changed of it.
 RECIPES: dict[str, tuple[str, tuple[str, ...]]] = {
     "FULL": ("splat_full", ()),
@@ -46,7 +42,8 @@ _MODEL_FORMAT = ".onnx"
 class Place:
     """Where everything of a training set is kept, the worker's command line, and the Blender that renders.
 
-    `blender` is empty where this Blender has no program of its own (the bpy module).
+    `blender` is empty where this Blender has no program of its own (the bpy module), `command` where no worker is set:
+    then a second Blender renders, and files are looked at, but nothing is trained.
     """
 
     folder: Path
@@ -61,13 +58,17 @@ class Place:
     def sheet(self) -> Path:
         return self.folder / "dataset.png"
 
-    @contextlib.contextmanager
-    def worker(self, *read: Path) -> Iterator[Worker]:
-        """A worker of its own, so that reconstructing goes on meanwhile; ended with the block. Raises UserError."""
+    def make_folder(self) -> None:
+        """The folder and those above it. Raises UserError."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"The folder {self.folder} cannot be made: {error.strerror}.") from error
+
+    @contextlib.contextmanager
+    def worker(self, *read: Path) -> Iterator[Worker]:
+        """A worker of its own, so that reconstructing goes on meanwhile; ended with the block. Raises UserError."""
+        self.make_folder()
         environment = {"BLENDER": self.blender} if self.blender else {}
         worker = Worker(self.command, list(map(str, read)), (str(self.folder.resolve()),), environment)
         try:
@@ -109,30 +110,60 @@ class Trained:
 
 
 def render_job(place: Place, request: Path, settings: RenderSettings, on_done: Any) -> Job:
-    """Export, render and check what data_objects wrote to the folder `request`, which is removed."""
+    """Export, render and check what data_objects wrote to the folder `request`, which is removed.
+
+    The worker renders with several Blenders at a time; where none is set, one after the other does.
+    """
 
     def work(job: Job) -> data_state.SetReport:
         try:
-            export_glbs(place, request, job)
+            lost = export_glbs(place, request, job)
             _require_same_parts(place.dataset, request / "meshes")
-            begin(job, "Starting the worker")
-            message = {"type": "render", "meshes": str(request / "meshes"), "data": str(place.dataset)}
-            with place.worker(request) as worker:
-                rendered = run(worker, {**message, **vars(settings), "processes": processes()}, job)
-                begin(job, "Checking")
-                return check(place, worker, job, rendered)
+            render = render_by_worker if place.command else render_alone
+            return render(place, request / "meshes", settings, lost, job)
         finally:
             shutil.rmtree(request, ignore_errors=True)
 
     return Job(RENDER, work, on_done)
 
 
+def render_by_worker(
+    place: Place, meshes: Path, settings: RenderSettings, lost: dict[str, str], job: Job
+) -> data_state.SetReport:
+    """Several Blenders render, and all of the set is checked; `lost` are objects that did not get that far."""
+    begin(job, "Starting the worker")
+    message = {"type": "render", "meshes": str(meshes), "data": str(place.dataset), **vars(settings)}
+    with place.worker(meshes.parent) as worker:
+        rendered = run(worker, {**message, "processes": processes()}, job)
+        begin(job, "Checking")
+        return check(place, worker, job, with_lost(rendered, lost))
+
+
+def render_alone(
+    place: Place, meshes: Path, settings: RenderSettings, lost: dict[str, str], job: Job
+) -> data_state.SetReport:
+    """One Blender in the background renders, and the files are looked at."""
+    begin(job, "Starting Blender")
+    place.make_folder()
+    rendered = data_render.render(place.blender, meshes, place.dataset, vars(settings), job)
+    begin(job, "Checking")
+    return look(place, job, with_lost(rendered, lost))
+
+
+def with_lost(rendered: dict[str, Any], lost: dict[str, str]) -> dict[str, Any]:
+    """A result of rendering, with the objects among the failed ones that could not be exported."""
+    failed = {**lost, **(rendered.get("failed") or {})}
+    return {**rendered, "failed": failed, "failed_count": rendered.get("failed_count", 0) + len(lost)}
+
+
 def check_job(place: Place, on_done: Any) -> Job:
-    """Check the training set that is there."""
+    """Check the training set that is there; without a worker its files only."""
 
     def work(job: Job) -> data_state.SetReport:
         if not place.dataset.is_dir():
             raise UserError("There is no training set in this folder yet. Render one first.")
+        if not place.command:
+            return look(place, job, {})
         begin(job, "Starting the worker")
         with place.worker() as worker:
             return check(place, worker, job, {})
@@ -143,7 +174,18 @@ def check_job(place: Place, on_done: Any) -> Job:
 def check(place: Place, worker: Worker, job: Job, rendered: dict[str, Any]) -> data_state.SetReport:
     """Have the set checked; the report is kept for the panel."""
     message = {"type": "check", "data": str(place.dataset), "sheet": str(place.sheet)}
-    answer = run(worker, message, job)
+    return report_of(place, rendered, run(worker, message, job))
+
+
+def look(place: Place, job: Job, rendered: dict[str, Any]) -> data_state.SetReport:
+    """What can be known without the worker; says that it is not all."""
+    found = report_of(place, rendered, data_look.look(place.dataset, place.sheet, job))
+    found.lines.append(data_look.NOTE)
+    return found
+
+
+def report_of(place: Place, rendered: dict[str, Any], answer: dict[str, Any]) -> data_state.SetReport:
+    """What rendering and checking found, for the panel."""
     ok = bool((answer.get("report") or {}).get("ok")) and not rendered.get("failed_count")
     lines = data_state.report_lines(rendered, answer)
     sheet = place.sheet if answer.get("sheet") else None
@@ -251,17 +293,17 @@ def processes() -> int:
 # --- objects to GLBs, in a Blender of its own ------------------------------------------------------------
 
 
-def export_glbs(place: Place, request: Path, job: Job) -> None:
-    """Run export_glbs.py; raises UserError when nothing could be exported."""
+def export_glbs(place: Place, request: Path, job: Job) -> dict[str, str]:
+    """Run export_glbs.py; returns why, by object, some were not exported. Raises UserError when none was."""
     begin(job, "Exporting the objects")
-    arguments = [str(SCRIPT), "--", str(request / "manifest.json")]
-    start = [place.blender, *_FLAGS, "--python"] if place.blender else [sys.executable]
+    line = background.command(place.blender, SCRIPT, str(request / "manifest.json"))
     failed: dict[str, str] = {}
     done: dict[str, Any] = {}
-    with _child([*start, *arguments], request / "export.txt", job) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            event = _event(line)
+    with background.running(line, request / "export.txt", job) as process:
+        for said in background.events(process, job):
+            event = said.get("recon")
+            if not isinstance(event, dict):
+                continue
             kind = event.get("event")
             if kind == "begin":
                 job.report(event.get("number", 0) / max(event.get("count", 1), 1), "Exporting the objects")
@@ -274,69 +316,15 @@ def export_glbs(place: Place, request: Path, job: Job) -> None:
     job.check()
     if not done.get("objects"):
         raise UserError(_why(failed, request / "export.txt"))
-    job.info["not_exported"] = failed
-
-
-@contextlib.contextmanager
-def _child(command: list[str], log: Path, job: Job) -> Iterator[subprocess.Popen]:
-    """A process that a cancel ends at once, with its group; ended with the block too."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    new_group: dict[str, Any] = {"start_new_session": True}
-    if os.name == "nt":
-        new_group = {"creationflags": subprocess.CREATE_NO_WINDOW}  # type: ignore[attr-defined]
-    try:
-        with log.open("wb") as errors:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=environment,
-                **new_group,
-            )
-    except OSError as error:
-        raise UserError(f"{command[0]} cannot be started: {error.strerror or error}.") from error
-    job.on_cancel = lambda: _end(process)
-    try:
-        job.check()
-        yield process
-    finally:
-        job.on_cancel = None
-        _end(process)
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def _end(process: subprocess.Popen) -> None:
-    with contextlib.suppress(OSError):
-        if os.name == "nt":
-            process.kill()
-        elif process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(3.0)
-
-
-def _event(line: bytes) -> dict[str, Any]:
-    """What the script says among what Blender prints."""
-    if not line.startswith(b'{"recon"'):
-        return {}
-    try:
-        value = json.loads(line).get("recon")
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+    return failed
 
 
 def _why(failed: dict[str, str], log: Path) -> str:
     if failed:
         name, reason = next(iter(failed.items()))
         return f"None of the objects could be exported. {name}: {reason}."
-    with contextlib.suppress(OSError):
-        lines = [line for line in log.read_text("utf-8", "replace").splitlines() if "rror" in line]
-        if lines:
-            return f"The objects could not be exported: {lines[-1].strip()[:200]}"
-    return "The objects could not be exported: the Blender in the background ended early."
+    words = background.last_words(log) or "the Blender in the background ended early."
+    return f"The objects could not be exported: {words}"
 
 
 def _require_same_parts(dataset: Path, meshes: Path) -> None:

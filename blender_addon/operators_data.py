@@ -15,10 +15,11 @@ from . import data_jobs, data_objects, data_state, log, session, worker_jobs
 from .data_jobs import Place, RenderSettings, Trained, TrainSettings
 from .jobs import Job, UserError
 from .operator_base import refuse, start_job
+from .worker_client import NoWorker
 
 
 class DataOperator(bpy.types.Operator):
-    """Operators that have the worker do something with the training set; one at a time."""
+    """Operators that do something with the training set; one at a time."""
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -44,7 +45,7 @@ class RECON_OT_data_render(DataOperator):
     )
 
     def job(self, context: Any) -> Job:
-        place, settings = place_of(context), context.scene.recon_data
+        place, settings = place_of(context, needs_worker=False), context.scene.recon_data
         groups = data_objects.groups_of(context)
         request = data_objects.write_request(context, groups)
         how = RenderSettings(settings.views, settings.size, settings.samples, settings.light, settings.front)
@@ -52,14 +53,14 @@ class RECON_OT_data_render(DataOperator):
 
 
 class RECON_OT_data_check(DataOperator):
-    """Check that the training set is whole and that its pictures, cameras and labels agree"""
+    """Check that the training set is whole and, with the worker, that its pictures, cameras and labels agree"""
 
     bl_idname = "recon.data_check"
     bl_label = "Check"
     bl_options = {"REGISTER"}
 
     def job(self, context: Any) -> Job:
-        return data_jobs.check_job(place_of(context), keep_report)
+        return data_jobs.check_job(place_of(context, needs_worker=False), keep_report)
 
 
 class RECON_OT_data_train(DataOperator):
@@ -164,10 +165,15 @@ def _image_editor(context: Any) -> Any:
     return area
 
 
-def place_of(context: Any) -> Place:
-    """Folder, worker and Blender. Raises UserError when the folder or the worker is not set."""
+def place_of(context: Any, needs_worker: bool = True) -> Place:
+    """Folder, worker and Blender. Raises UserError when the folder, or a worker that is needed, is not set."""
     settings = context.scene.recon_data
-    command = worker_jobs.command()
+    try:
+        command = worker_jobs.command()
+    except NoWorker:
+        if needs_worker:
+            raise
+        command = []
     folder = folder_or_none(settings)
     if folder is None:
         raise UserError("Save the file first, or choose a folder for the training set under Folder.")

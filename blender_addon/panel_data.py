@@ -19,9 +19,6 @@ class RECON_PT_data(Section):
 
     def draw(self, context: Any) -> None:
         layout, settings = column(self.layout), context.scene.recon_data
-        found = preferences()
-        if found is not None and not found.worker_path:
-            wrapped(layout, "This needs the worker: name it in Preferences > Add-ons > Recon.", "INFO")
         row = layout.row()
         row.use_property_split = False
         row.prop(settings, "source", expand=True)
@@ -95,6 +92,9 @@ class RECON_PT_data_train(Section):
 
     def draw(self, context: Any) -> None:
         layout, settings = column(self.layout), context.scene.recon_data
+        found = preferences()
+        if found is not None and not found.worker_path:
+            wrapped(layout, "Training needs the worker: name it in Preferences > Add-ons > Recon.", "INFO")
         layout.prop(settings, "predicts")
         layout.prop(settings, "steps")
         big = layout.row()

@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pictures from around a turntable in one file, rendered by a second Blender so that this one is not held up."""
 
-import atexit
 import math
-import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +12,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import images, session
+from . import background, images, session
 from .jobs import Job, UserError
 from .png import write_png
 
@@ -24,7 +21,6 @@ _SCRIPT = Path(__file__).with_name("strip_script.py")
 # Pixels between pictures, and the most that a strip may have.
 _GAP_PX, _MAX_PIXELS = 4, 100_000_000
 _KEPT_LINES = 5
-_running: set[subprocess.Popen] = set()
 
 
 @dataclass(frozen=True)
@@ -84,11 +80,8 @@ def frames_of(scene: Any, count: int) -> list[int]:
 def command_line(folder: Path, scene: Any, plan: Plan, height: int) -> list[str]:
     """How the second Blender is started: this program, or, in the bpy wheel, this Python."""
     numbers = [plan.width, height, plan.samples, *frames_of(scene, plan.count)]
-    words = ["--", str(folder / "scene.blend"), scene.name, str(folder), *map(str, numbers)]
-    if bpy.app.binary_path:
-        flags = ["--background", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1"]
-        return [bpy.app.binary_path, *flags, "--python", str(_SCRIPT), *words]
-    return [sys.executable, str(_SCRIPT), *words]
+    words = [str(folder / "scene.blend"), scene.name, str(folder), *map(str, numbers)]
+    return background.command(bpy.app.binary_path, _SCRIPT, *words)
 
 
 def arranged(pictures: list[np.ndarray], columns: int) -> np.ndarray:
@@ -108,11 +101,7 @@ def arranged(pictures: list[np.ndarray], columns: int) -> np.ndarray:
 def _render(command: list[str], folder: Path, count: int, job: Job) -> None:
     """Run the second Blender until all pictures are there; ends it when the job is cancelled."""
     log = folder / "log.txt"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=_environment()
-        )
-    _running.add(process)
+    process = background.start(command, log, is_read=False)
     try:
         while process.poll() is None:
             found = sum((folder / f"{number:04d}.png").is_file() for number in range(count))
@@ -122,30 +111,11 @@ def _render(command: list[str], folder: Path, count: int, job: Job) -> None:
             except subprocess.TimeoutExpired:
                 continue
     finally:
-        _end(process)
+        background.end(process)
     # Some versions crash when they end, after everything was written: the pictures count.
     if not (folder / f"{count - 1:04d}.png").is_file():
         lines = log.read_text("utf-8", "replace").strip().splitlines()[-_KEPT_LINES:]
         raise UserError(f"Rendering failed: {' '.join(lines)[-300:] or f'exit status {process.returncode}'}")
-
-
-def _end(process: subprocess.Popen) -> None:
-    if process.poll() is None:
-        process.kill()
-        process.wait()
-    _running.discard(process)
-
-
-@atexit.register
-def _end_all() -> None:
-    """No second Blender outlives this one."""
-    for process in list(_running):
-        _end(process)
-
-
-def _environment() -> dict[str, str]:
-    """This process's, but for what leads another Python astray."""
-    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
 
 
 def _pictures(folder: Path, count: int) -> list[np.ndarray]:

@@ -27,10 +27,14 @@ _FIX = "Check the path in Preferences > Add-ons > Recon, with Test."
 _UPDATE = "Update recon in the worker's Python."
 
 
+class NoWorker(UserError):
+    """No worker is set, as where there is only the extension."""
+
+
 def command_of(path: str) -> list[str]:
     """The command line of a worker, from the path of recon or of a Python that has it. Raises UserError."""
     if not path:
-        raise UserError("No worker is set. Name recon's program or Python in Preferences > Add-ons > Recon.")
+        raise NoWorker("No worker is set. Name recon's program or Python in Preferences > Add-ons > Recon.")
     program = Path(path).expanduser()
     if not program.is_file():
         raise UserError(f"The worker {program} does not exist. {_FIX}")
