@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..inference.foreground import find_mask
 from ..io.atomic import write_json
 from ..io.images import read_image, write_png
+from ..threads import single_threaded
 from ..visual import to_rgb
 from .object_file import read_object
 from .picture import draw_placement
@@ -53,10 +54,11 @@ def place_files(request: PlaceRequest, report: Report = lambda stage, fraction: 
     mask, source = find_mask(image, request.mask, request.foreground, name=str(request.image))
     start = None if request.start is None else read_start(request.start)
     rgb = to_rgb(image.rgba)
-    placement = place(
-        cloud.xyz, mask, request.options, rgb, cloud.colors, cloud.normals, start,
-        lambda stage, fraction: report(stage, 0.1 + 0.8 * fraction),
-    )  # fmt: skip
+    with single_threaded():
+        placement = place(
+            cloud.xyz, mask, request.options, rgb, cloud.colors, cloud.normals, start,
+            lambda stage, fraction: report(stage, 0.1 + 0.8 * fraction),
+        )  # fmt: skip
     report("write", 0.9)
     stem = f"{request.object.stem}_in_{request.image.stem}"
     picture, document = (_folder(request.out) / f"{stem}{ending}" for ending in (".png", ".json"))
