@@ -71,7 +71,7 @@ def score(cloud: PointCloud, category: str, run: LoadedRun, turned: bool) -> tup
     assert cloud.labels is not None
     shown = replace(cloud, labels=None)
     if turned:
-        turn = turns_about_z(360)[np.random.default_rng(len(cloud.comments)).integers(360)]
+        turn = turns_about_z(360)[np.random.default_rng(int(1e6 * abs(cloud.xyz[0, 0]))).integers(360)]
         assert cloud.normals is not None
         shown = replace(shown, xyz=cloud.xyz @ turn.T, normals=cloud.normals @ turn.T)
     options = LabelOptions(headings=HEADINGS if turned else 1, category=category)
