@@ -24,7 +24,7 @@ class Weights:
     """Of the silhouettes' cross-entropy, in nats per pixel of crops of 64 x 64; the mean of the views."""
     density: float = 6.0
     """Optical depth of the silhouette if the points shared it evenly."""
-    fine: float = 0.010
+    fine: float = 0.012
     """Standard deviation of each point's own offset, in units of the cloud's diagonal."""
     box: float = 0.02
     """Standard deviation of the diagonal's logarithm and of the box's centre (in diagonals); 0: any box."""

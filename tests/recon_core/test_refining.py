@@ -159,7 +159,7 @@ def test_a_wrong_height_is_mended():
     cloud = PointCloud(seat(600, scale=(1, 1, 1.25)), labels=np.arange(600) % 7, comments={"frame": "object"})
     told: list[float] = []
     result = refine(cloud, [camera(35.0)], [silhouette(TRUTH, camera(35.0))], QUICK, told.append)
-    assert error(result.cloud.xyz) < 0.6 * error(cloud.xyz)
+    assert error(result.cloud.xyz) < 0.75 * error(cloud.xyz)
     assert result.figures.iou[1] > max(0.9, result.figures.iou[0])
     assert result.figures.symmetric
     assert np.array_equal(result.cloud.labels, cloud.labels)
