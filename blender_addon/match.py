@@ -140,8 +140,17 @@ def _erect(matrix: np.ndarray, up: np.ndarray) -> np.ndarray:
 
 
 def overlap(question: Question, camera: PhotoCamera) -> float:
-    """Overlap of the points' outline with the mask."""
-    return pose_search.silhouette_iou(question.xyz, camera, question.mask)
+    """Overlap of the points' outline with the mask, measured where either is: an object may be small in its photo."""
+    height, width = question.mask.shape
+    uv = np.clip(camera.project(question.xyz), 0, (width, height))
+    low, high = mask_box(question.mask)
+    low, high = np.minimum(low, uv.min(0)), np.maximum(high, uv.max(0))
+    margin = 0.03 * float((high - low).max())
+    left, top = np.maximum(np.floor(low - margin), 0).astype(int).tolist()
+    right, bottom = np.minimum(np.ceil(high + margin), (width, height)).astype(int).tolist()
+    size = {"width": right - left, "height": bottom - top}
+    cut = replace(camera, cx=camera.cx - left, cy=camera.cy - top, **size)
+    return pose_search.silhouette_iou(question.xyz, cut, question.mask[top:bottom, left:right])
 
 
 def in_process(question: Question, job: Any) -> list[Solution]:

@@ -26,7 +26,7 @@ class RECON_OT_refine(OnPoints):
 
     steps: IntProperty(
         name="Steps",
-        description="At most so many steps; 0 takes Refine Steps of the section Reconstruct, or 120",
+        description="At most so many steps; 0 takes Refine of the section Reconstruct, or 120",
         default=0,
         min=0,
         max=2000,

@@ -156,9 +156,8 @@ def _origin(layout: Any, points: Any) -> None:
             column.label(text=f"{_ORIGIN.get(name, name.capitalize())}: {record[name]}")
     panel_trust.draw_facts(column, record)
     if record.get("image"):
-        row = layout.row(align=True)
-        row.operator("recon.reconstruct_again", icon="FILE_REFRESH")
-        row.operator("recon.refine", icon="MOD_SMOOTH")
+        layout.operator("recon.refine", icon="MOD_SMOOTH")
+        layout.operator("recon.reconstruct_again", icon="FILE_REFRESH")
 
 
 class RECON_PT_files(Section):

@@ -4,6 +4,7 @@
 from typing import Any
 
 from . import points_object, visibility
+from .panel_base import wrapped
 
 
 def draw_threshold(layout: Any, points: Any) -> None:
@@ -21,9 +22,9 @@ def draw_facts(layout: Any, record: dict[str, Any]) -> None:
     """How much of the cloud the photo shows, and what refining did."""
     seen = visibility.shares_text(record)
     if seen:
-        layout.label(text=f"Points: {seen}")
+        wrapped(layout, f"Points: {seen}")
     refined = record.get("refined")
     overlap = refined.get("iou") if isinstance(refined, dict) else None
     if isinstance(overlap, list) and len(overlap) == 2:
         before, after = overlap
-        layout.label(text=f"Refined: overlap {before:.0%} before, {after:.0%} after")
+        wrapped(layout, f"Overlap with the mask: {before:.0%}, refined {after:.0%}")

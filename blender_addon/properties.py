@@ -170,8 +170,8 @@ class ReconScene(bpy.types.PropertyGroup):
     model_path: StringProperty(name="File", description="Exported model, MODEL.onnx", subtype="FILE_PATH")
     run_path: StringProperty(name="Run", description="Folder of a training run", subtype="DIR_PATH")
     refine_steps: IntProperty(
-        name="Refine Steps",
-        description="Steps in which the worker fits the cloud to the photo's mask; 0: none, 120 is plenty",
+        name="Refine",
+        description="Number of steps in which the worker fits the cloud to the photo's mask; 0: none, 120 is plenty",
         default=0,
         min=0,
         max=2000,
@@ -199,12 +199,13 @@ class ReconScene(bpy.types.PropertyGroup):
         default=True,
     )
     match_focal_mm: FloatProperty(
-        name="Focal Length",
+        name="Lens",
         description="Focal length of the photo in mm, for a sensor 36 mm wide; 0: it is looked for",
         default=0.0,
         min=0.0,
         max=5000.0,
         precision=1,
+        unit="CAMERA",
     )
     batch_folder: StringProperty(
         name="Folder", description="Folder of images, one object in each", subtype="DIR_PATH"

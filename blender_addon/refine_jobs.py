@@ -109,7 +109,7 @@ def with_refining(reconstruct: Reconstruct, steps: int, command: Callable[[], li
     try:
         line = command()
     except UserError as error:
-        raise UserError(f"Refine Steps are done by the worker. {error}") from error
+        raise UserError(f"Refining is done by the worker. {error}") from error
 
     def both(request: Request, job: Job) -> Outcome:
         outcome = reconstruct(request, Share(job, 0, 2, "Reconstruct"))  # type: ignore[arg-type]

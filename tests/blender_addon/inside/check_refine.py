@@ -114,7 +114,7 @@ def test_a_reconstruction_survives_what_cannot_be_refined(worker, settings, tmp_
 
 def test_without_a_worker(settings):
     settings.refine_steps = 50
-    with pytest.raises(RuntimeError, match=r"Refine Steps are done by the worker. No worker is set"):
+    with pytest.raises(RuntimeError, match=r"Refining is done by the worker. No worker is set"):
         bpy.ops.recon.reconstruct()
     settings.refine_steps = 0
     bpy.ops.recon.reconstruct()

@@ -119,17 +119,18 @@ class Rows:
         self.texts.append(name)
 
 
-def test_words_of_the_panel():
+def test_words_of_the_panel(monkeypatch):
     points = placing.add_cloud("a", cloud(), {"refined": {"iou": [0.634, 0.951]}})
     points.recon.least_confidence = 0.5
     rows = Rows()
+    monkeypatch.setattr(panel_trust, "wrapped", lambda layout, text: layout.label(text=text))
     panel_trust.draw_threshold(rows, points)
     panel_trust.draw_facts(rows, points_object.record_of(points))
     assert rows.texts == [
         "least_confidence",
         "100 of 200 points shown",
         "Points: 33% seen, 34% mirrored, 34% guessed",
-        "Refined: overlap 63% before, 95% after",
+        "Overlap with the mask: 63%, refined 95%",
     ]
 
 
