@@ -135,7 +135,7 @@ def tour():
     data.views, data.size, data.samples, data.steps = (8 if int(STEPS) >= 50 else 3), 64, 4, int(STEPS)
     yield 1.0
     with contextlib.suppress(RuntimeError):
-        operate("data_render")
+        operate("data_train")
     yield 1.0
     photograph("1_no_worker")
     operate("dismiss")

@@ -17,6 +17,7 @@ from data_scene import fill_scene, new_stool
 
 from blender_addon import (
     data_jobs,
+    data_look,
     data_objects,
     data_pictures,
     data_state,
@@ -230,9 +231,12 @@ def refusal(operator, **arguments) -> str:
 def test_errors_are_one_line(data, tmp_path, monkeypatch):
     """Without a worker, a folder, objects, a training set or a run, and nothing is left behind."""
     before = counts()
-    assert "No worker is set" in refusal(bpy.ops.recon.data_render)
-    monkeypatch.setattr(worker_jobs, "command", lambda: [str(tmp_path / "nothing")])
+    assert "No worker is set" in refusal(bpy.ops.recon.data_train)
+    assert "No worker is set" in refusal(bpy.ops.recon.data_export)
     data.folder = "//recon"
+    assert "Save the file first" in refusal(bpy.ops.recon.data_render)
+    assert "Save the file first" in refusal(bpy.ops.recon.data_check)
+    monkeypatch.setattr(worker_jobs, "command", lambda: [str(tmp_path / "nothing")])
     assert "Save the file first" in refusal(bpy.ops.recon.data_render)
     data.folder = str(tmp_path / "set")
     assert "Select the objects" in refusal(bpy.ops.recon.data_render)
@@ -316,6 +320,39 @@ def test_a_cancelled_export_leaves_nothing(data, tmp_path, monkeypatch):
     session.poll()
     assert job.state == CANCELLED
     assert not request.exists()
+
+
+def test_without_a_worker(data, tmp_path):
+    """Two stools are rendered and looked at, and what has no faces is said; a second time they are there."""
+    line = bpy.data.objects.new("line", bpy.data.meshes.new("line"))
+    bpy.context.scene.collection.objects.link(line)
+    data.views, data.size = 2, 32
+    fill_scene(2)
+    line.select_set(True)
+    before = counts()
+    assert bpy.ops.recon.data_render() == {"FINISHED"}
+    folder = tmp_path / "my sets"
+    report = data_state.report_of(folder)
+    assert report is not None
+    assert not report.ok
+    lines = ["2 rendered, 1 failed", "2 objects, 4 views", "Parts: leg, seat", "No problems found"]
+    assert report.lines == [*lines, "line: nothing in it has faces that render", data_look.NOTE]
+    assert report.sheet == folder / "dataset.png"
+    assert sorted(path.name for path in (folder / "dataset").iterdir()) == ["dataset.json", "splits", "stool"]
+    assert {**counts(), "texts": []} == before
+
+    line.select_set(False)
+    assert bpy.ops.recon.data_render() == {"FINISHED"}
+    report = data_state.report_of(folder)
+    assert report is not None
+    assert report.ok
+    assert report.lines[:2] == ["0 rendered, 2 were there", "2 objects, 4 views"]
+    assert bpy.ops.recon.data_check() == {"FINISHED"}
+    report = data_state.report_of(folder)
+    assert report is not None
+    assert report.lines == [*lines[1:], data_look.NOTE]
+    data.size = 48
+    assert "other settings (size 32 there, 48 now). Use the same ones" in refusal(bpy.ops.recon.data_render)
 
 
 def test_the_whole_path(data, worker, tmp_path, monkeypatch):
