@@ -15,7 +15,7 @@ from . import data_index
 from .jobs import Job, UserError
 from .png import write_png
 
-NOTE = "Files and sizes only: the worker checks cameras and labels too"
+NOTE = "Files only: the worker checks more"
 _LISTED = 50
 _OBJECTS, _CELL_PX, _GAP_PX = 16, 128, 4
 _PICTURES = ("file_path", "mask_path", "depth_file_path", "part_path", "normal_path")
@@ -102,7 +102,7 @@ def write_sheet(dataset: Path, keys: list[str], path: Path) -> bool:
     rows = [row for row in (_row(dataset / key, number) for number, key in enumerate(chosen)) if row]
     if not rows:
         return False
-    if len(rows) > _OBJECTS // 4:  # two beside each other: about square
+    if len(rows) > _OBJECTS // 2:  # two beside each other: about square
         rows = [left + right for left, right in zip_longest(rows[::2], rows[1::2], fillvalue=[])]
     step = _CELL_PX + _GAP_PX
     canvas = np.full((len(rows) * step - _GAP_PX, max(map(len, rows)) * step - _GAP_PX, 4), 255, np.uint8)
