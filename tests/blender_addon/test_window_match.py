@@ -58,8 +58,8 @@ def test_match_tour(screen: str, tmp_path: Path):  # noqa: F811
     assert after > before
     assert sum(report["visibility"].values()) == pytest.approx(1, abs=1e-3)
     # A monkey's head, rendered by Blender itself from a camera that is gone.
-    assert report["solutions"][0][0] > 0.9
+    assert report["solutions"][0][0] > 0.85
     assert report["match"]["before"] is None
-    assert report["moved"] > 0.9
+    assert report["moved"] > 0.85
     for step in STEPS:
         assert (out / f"{step}.png").stat().st_size > 20_000, step
