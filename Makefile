@@ -44,7 +44,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/pyright --level error --pythonpath $(BIN)/python
 
-# Zips of the Blender extension: make extension EXTENSION_ARGS="--platform windows-x64 --model MODEL.onnx"
+# Zips of the Blender extension: make extension EXTENSION_ARGS="--platform windows-x64"
 extension: $(STAMP)
 	$(BIN)/python tools/build_extension.py $(EXTENSION_ARGS)
 

@@ -8,12 +8,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .resources import resource_dir
 from .stages import Stage, is_trained, run_stages
 from .training.checkpoints import list_checkpoints
 
 CATEGORIES = ("airplane", "bed", "cabinet", "car", "chair", "lamp", "sofa", "table")
 SEED = 11
+LICENCE = "CC0-1.0: made of procedural objects alone"
 # Lenses from wide to tele, any light, half of the objects repainted, half of them on a ground.
 RENDER_OPTIONS = (
     "--passes", "rgb,mask,parts", "--samples", 8, "--lens", 25, 100, "--distance", "auto", "--elevation", -15, 50,
@@ -46,7 +46,7 @@ def run_bundled(options: BundledOptions) -> str:
 def bundled_stages(options: BundledOptions) -> list[Stage]:
     """The stages in order; paths below options.out."""
     out = options.out
-    meshes, data, run, model = out / "meshes", out / "dataset", out / "run", out / "model.onnx"
+    meshes, data, run = out / "meshes", out / "dataset", out / "run"
     wanted = options.objects * len(options.categories)
     names = [word for name in options.categories for word in ("--category", name)]
     device = ("--device", options.device)
@@ -72,7 +72,20 @@ def bundled_stages(options: BundledOptions) -> list[Stage]:
             lambda: ["eval", run, "--data", data, "--views", 2, *device],
             (run / "evaluation" / "test" / "report.html").is_file,
         ),
-        Stage("Export it", lambda: ["export", run, "--out", model], model.is_file),
+        Stage(
+            "Pack it",
+            lambda: [
+                "pack",
+                run,
+                "--out",
+                out / "model",
+                "--name",
+                "The shipped model",
+                "--licence",
+                LICENCE,
+            ],
+            (out / "model" / "model.onnx").is_file,
+        ),
     ]
 
 
@@ -91,7 +104,7 @@ def _train_words(options: BundledOptions, data: Path, run: Path) -> list[str | i
     if list_checkpoints(run):
         return ["train", "--data", data, "--resume", run, *device]
     steps = () if options.steps is None else ("--set", f"optim.steps={options.steps}")
-    return ["train", resource_dir("configs") / "bundled.yaml", "--data", data, "--out", run, *device, *steps]
+    return ["train", "bundled", "--data", data, "--out", run, *device, *steps]
 
 
 def summary(options: BundledOptions, seconds: float) -> str:
@@ -100,7 +113,8 @@ def summary(options: BundledOptions, seconds: float) -> str:
     places = {
         out / "run" / "samples": "what the model saw and learnt, by step",
         out / "run" / "evaluation" / "test" / "report.html": "scores, and test objects to turn in your hand",
-        out / "model.onnx": "the model for Blender: choose it in the panel, or `make extension`",
+        out
+        / "model": "the model to hand on: run folder, ONNX for Blender, card; the package's own is models/default",
     }
     width = max(len(str(place)) for place in places)
     lines = ["", f"Done in {seconds / 60:.0f} minutes. Look at:"]

@@ -65,7 +65,7 @@ def test_it_runs_through_and_skips_what_is_there(tmp_path: Path) -> None:
     assert ": already there" not in run()
     assert Dataset.open(out / "dataset").meta.categories == ["lamp", "table"]
     assert load_run(out / "run").vocabulary.categories == ["lamp", "table"]
-    card = json.loads((out / "model.json").read_text())
+    card = json.loads((out / "model" / "model.json").read_text())
     assert {"category", "rotation"} <= set(card["outputs"])
     stages = bundled_stages(BundledOptions(out, 20, 4, 0, 48, 20, "cpu", (), ("lamp", "table")))
     assert all(stage.done() for stage in stages)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build the Blender extension, one zip per platform, and have Blender's own tool validate it.
 
-    python tools/build_extension.py --platform linux-x64 --model MODEL.onnx --output dist
+    python tools/build_extension.py --platform linux-x64 --output dist
 
-The zip holds blender_addon, the wheel of ONNX Runtime for the platform and the Python of Blender, the default model
-with its card when one is given, render_scripts (run in a background Blender) and the licence. `--legacy` builds an
+The zip holds blender_addon, the wheel of ONNX Runtime for the platform and the Python of Blender, the shipped model
+with its card (or another one), render_scripts (run in a background Blender) and the licence. `--legacy` builds an
 add-on for Blender 3.4 to 4.1, which install no wheels: ONNX Runtime is unpacked inside it.
 """
 
@@ -22,6 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDON = ROOT / "blender_addon"
+SHIPPED = ROOT / "models" / "default" / "model.onnx"
 # Blender's name of a platform: the tags of wheels that run there, in the order of preference.
 PLATFORMS = {
     "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux2014_x86_64"),
@@ -61,8 +62,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="Python of the Blender: 3.11 for Blender 4.2 to 5.0, 3.13 from 5.1 on; Linux distributions differ",
     )
     parser.add_argument(
-        "--model", type=Path, help="default model MODEL.onnx; its card MODEL.json stands beside it"
+        "--model",
+        type=Path,
+        default=SHIPPED,
+        help="default model MODEL.onnx, its card MODEL.json beside it; the shipped one when not given",
     )
+    parser.add_argument("--no-model", dest="model", action="store_const", const=None, help="no default model")
     parser.add_argument(
         "--half", action="store_true", help="store the model's weights in half precision, at half the size"
     )

@@ -16,7 +16,7 @@ from ..io.weights import load_tensors, read_json, save_tensors
 from ..methods.run import read_run_recipe
 from ..training.checkpoints import find_checkpoint
 from .export import export_run
-from .half_weights import half_weights
+from .half_weights import LEAST_VALUES, half_weights
 
 KEPT = ("config.yaml", "confidence.json", "canonical.json")
 
@@ -70,7 +70,11 @@ def _copy_run(folder: Path, checkpoint: Path, target: Path, licence: str) -> Non
 
 
 def _halved(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    halved = {name: t.half() if t.dtype == torch.float32 else t for name, t in tensors.items()}
+    # What the ONNX file keeps whole stays whole here too, so that both are one model.
+    halved = {
+        name: t.half() if t.dtype == torch.float32 and t.numel() >= LEAST_VALUES else t
+        for name, t in tensors.items()
+    }
     spoilt = [name for name, tensor in halved.items() if not torch.isfinite(tensor.float()).all()]
     if spoilt:
         raise ConfigError(

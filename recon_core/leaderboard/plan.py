@@ -17,7 +17,7 @@ from ..methods.recipe import Recipe, load_recipe
 from ..resources import resource_dir
 
 # Shipped recipes that take part only when they are named: a shorter twin of another, and settings for days on a GPU.
-NOT_COMPARED = ("demo",)
+NOT_COMPARED = ("demo", "bundled")
 GPU_SUFFIX = "_paper"
 # Objects whose passes are looked at; a dataset is rendered in one go, so they are alike.
 LOOKED_AT = 8
