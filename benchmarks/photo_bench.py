@@ -3,8 +3,9 @@
 
     python benchmarks/photo_bench.py PHOTOS --out bench_photos [--run RUN] [--skip extinguisher mailbox]
 
-For every photograph of the folder: `recon reconstruct` (with NAME_mask.png where there is one), `recon refine`, `recon
-place` of the refined cloud from the refined camera. Look at the pictures that they leave in --out.
+For every photograph of the folder: `recon reconstruct`, `recon refine`, `recon place` of the refined cloud from the
+refined camera. Where there is a NAME_mask.png it is given; where that is a cut-out of another shape, which does not lie
+on the photograph, the cut-out is taken instead. Look at the pictures that are left in --out.
 """
 
 import argparse
@@ -14,6 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -38,10 +41,19 @@ def photographs(folder: Path, skip: list[str]) -> list[Path]:
     ]
 
 
+def picture_and_mask(photo: Path) -> tuple[Path, tuple[object, ...]]:
+    """The picture to use, and the words that give its mask."""
+    mask = photo.with_name(f"{photo.stem}_mask.png")
+    if not mask.is_file():
+        return photo, ()
+    with Image.open(photo) as first, Image.open(mask) as second:
+        lies_on_it = abs(first.width * second.height / (first.height * second.width) - 1) < 0.03
+    return (photo, ("--mask", mask)) if lies_on_it else (mask, ())
+
+
 def measure(photo: Path, out: Path, run: Path | None) -> dict[str, Any] | None:
     """IoU before, after refining, after placing, and what the model takes it for; None where a step failed."""
-    mask = photo.with_name(f"{photo.stem}_mask.png")
-    masked = ("--mask", mask) if mask.is_file() else ()
+    photo, masked = picture_and_mask(photo)
     model = () if run is None else ("--run", run)
     first, second, third = (out / name for name in ("reconstructed", "refined", "placed"))
     result, refined = first / f"{photo.stem}.json", second / f"{photo.stem}.json"
@@ -80,7 +92,7 @@ def main() -> None:
             continue
         rows.append(row)
         placed = "-" if row["placed"] is None else f"{row['placed']:.2f}"
-        print(f"{row['photo']:<28}{row['category']!s:<9}{row['probability'] or 1:>5.2f}  before {row['before']:.2f}  "
+        print(f"{row['photo']:<30}{row['category']!s:<9}{row['probability'] or 1:>5.2f}  before {row['before']:.2f}  "
               f"refined {row['refined']:.2f}  placed {placed}  {row['mask']}", flush=True)  # fmt: skip
     if rows:
         before, after = (statistics.median(row[key] for row in rows) for key in ("before", "refined"))

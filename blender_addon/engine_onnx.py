@@ -189,8 +189,8 @@ def predict(model: Model, crop: np.ndarray) -> Answer:
         cloud = _cloud(outputs, model, category)
     except (ValueError, IndexError) as error:
         raise UserError(f"{model.path.name} gives points that cannot be used: {_short(error)}.") from error
-    rotations = (outputs.get(name) for name in ("rotation", "rotations", "rotation_scores"))
-    return Answer(cloud, *rotations, category, probability)
+    rotation, rotations, scores = (outputs.get(n) for n in ("rotation", "rotations", "rotation_scores"))
+    return Answer(cloud, rotation, rotations, scores, category, probability)
 
 
 def _category(outputs: dict[str, np.ndarray], model: Model) -> tuple[str, float | None]:

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from typer.core import TyperCommand
 
@@ -16,7 +15,7 @@ NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+")
 class RangeCommand(TyperCommand):
     """A verb whose --lens and --distance take one number or two, which the command line's library cannot say."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         """Join two numbers that follow such an option to FROM..TO."""
         return super().parse_args(ctx, join_ranges(args))
 
@@ -35,7 +34,11 @@ def join_ranges(arguments: list[str]) -> list[str]:
 def shapes(
     output: Annotated[Path, typer.Option("--output", help="Folder; objects go to OUTPUT/CATEGORY/NAME.")],
     category: Annotated[
-        list[str], typer.Option("--category", help="airplane, bed, bench, cabinet, car, chair, lamp, sofa or table; several times for several.")
+        list[str],
+        typer.Option(
+            "--category",
+            help="airplane, bed, bench, cabinet, car, chair, lamp, sofa or table; may be given several times.",
+        ),
     ] = ["chair"],  # noqa: B006
     count: Annotated[int, typer.Option("--count", min=1, help="Objects per category.")] = 200,
     start: Annotated[int, typer.Option("--start", min=0, help="Index of the first object.")] = 0,

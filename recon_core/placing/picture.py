@@ -35,7 +35,7 @@ def draw_placement(placement: Placement, cloud: PointCloud, rgb: np.ndarray, mas
     best = placement.best
     tiles.append(over(best))
     texts.append(f"placed: IoU {best.iou:.2f}, {_lens(best)}")
-    shown = silhouette(cloud.xyz, best.camera, cover.shape)
+    shown = silhouette(cloud.xyz, best.camera, (cover.shape[0], cover.shape[1]))
     tiles.append(visual.mask_overlay(shown.astype(np.float32), cover / 255.0))
     texts.append("red: too much, blue: missing")
     rows, labels = [tiles], [texts]

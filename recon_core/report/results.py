@@ -197,8 +197,8 @@ def _seen(name: str, cloud: PointCloud, camera: Cameras, mask: np.ndarray | None
         return Seen(name, cloud, camera, None)
     small = shrunk(mask, _COMPARED_PX)
     shown = silhouette(cloud.xyz, camera, (small.shape[0], small.shape[1]))
-    both = [torch.from_numpy(one[None].astype(np.float32)) for one in (shown, small > 127)]
-    return Seen(name, cloud, camera, float(mask_iou(*both)))
+    drawn, true = (torch.from_numpy(one[None].astype(np.float32)) for one in (shown, small > 127))
+    return Seen(name, cloud, camera, float(mask_iou(drawn, true)))
 
 
 def shrunk(image: np.ndarray, longest_px: int) -> np.ndarray:

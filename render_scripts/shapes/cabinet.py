@@ -261,7 +261,7 @@ def bathroom(rng: Rng, made: Look, style: Style, simple: bool) -> Built:
     kind = rng.weighted({"vanity": 5.0, "mirror": 2.5, "tall": 2.0})
     if kind == "mirror":
         box = _box(rng, False, rng.uniform(0.45, 0.95), rng.uniform(0.13, 0.2), rng.uniform(0.5, 0.75), 0.0)
-        cells = ["glass-", "glass+"] if box.width < 0.7 else ["glass-", "glasses"]
+        cells: list[Layout] = ["glass-", "glass+"] if box.width < 0.7 else ["glass-", "glasses"]
         layout: Layout = _columns(cells, [1.0, 2.0] if cells[1] == "glasses" else None)
         if rng.chance(0.4):
             layout = ("z", [(0.25, "open"), (0.75, layout)])
