@@ -9,6 +9,7 @@ import pytest
 from tiny_dataset import make_tiny_dataset
 from two_categories import CATEGORIES, make_two_categories
 
+pytest.importorskip("bpy", reason="the bpy wheel, which brings mathutils, is not installed")
 from blender_addon import engine_onnx, pipeline
 from blender_addon.jobs import Job, UserError
 from recon_core.canonical_frame import write_canonical

@@ -86,7 +86,8 @@ def test_every_recipe_trains_resumes_and_predicts(dataset, tmp_path, name):
     assert bool(torch.isfinite(prediction.points.xyz).all())
     assert (prediction.points.color is not None) == ("color" in heads)
     assert (prediction.points.part_logits is not None) == ("parts" in heads)
-    assert (prediction.rotation is not None) == loaded.pose_is_learnt
+    tells_pose = loaded.pose_is_learnt or loaded.config.pose.student is not None
+    assert (prediction.rotation is not None) == tells_pose
     assert (prediction.meshes is not None) == (loaded.config.model.decoder.makes == "mesh")
     assert (whole / "samples" / "step-0000004.png").is_file()
 
