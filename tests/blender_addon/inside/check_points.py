@@ -36,7 +36,7 @@ def display(points) -> np.ndarray:
 def test_shapes_and_hidden_parts():
     made = cloud()
     points = placing.add_cloud("cloud", made, {})
-    assert shown_vertices(points) == 300 * 42
+    assert shown_vertices(points) == 300 * 26
     points.recon.shape = "CUBE"
     assert shown_vertices(points) == 300 * 8
     points.recon.parts[1].visible = False
@@ -80,7 +80,7 @@ def test_display_survives_a_round_trip_through_a_file(tmp_path):
     points = bpy.data.objects["cloud"]
     assert points_object.is_points(points)
     assert points_object.record_of(points) == {"image": "a.png"}
-    assert shown_vertices(points) == 300 * 42
+    assert shown_vertices(points) == 300 * 26
 
 
 def test_node_groups_and_material_are_shared():
