@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from make_hero import fitted
 from PIL import Image
 
 from recon_core.data.crop import crop_square, fit_box
@@ -77,7 +78,7 @@ def row(run: LoadedRun, dataset: Dataset, name: str) -> list[np.ndarray]:
     few = np.random.default_rng(0).permutation(len(truth))[:4000]
     colors = None if truth.colors is None else truth.colors[few]
     shown = [to_rgb(np.dstack((rgba[..., :3], mask)), (255, 255, 255)), *sides(cloud)]
-    return [fitted(picture) for picture in (*shown, draw(truth.xyz[few], colors, AZIMUTHS_DEG[0]))]
+    return [fitted(picture, TILE_PX) for picture in (*shown, draw(truth.xyz[few], colors, AZIMUTHS_DEG[0]))]
 
 
 def parts_of(run: LoadedRun, category: int) -> int:
@@ -91,7 +92,8 @@ def photos(folder: Path) -> tuple[list[list[np.ndarray]], list[list[str]]]:
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         mask = read_image(path.with_suffix(".mask.png")).rgba[..., 0]
-        rows.append([fitted(to_rgb(mask)), *map(fitted, sides(read_ply(path.with_suffix(".ply"))))])
+        shown = [to_rgb(mask), *sides(read_ply(path.with_suffix(".ply")))]
+        rows.append([fitted(picture, TILE_PX) for picture in shown])
         seen = f"{record['category']} {record.get('category_probability') or 1:.2f}"
         labels.append([path.stem.replace("instantmesh_", ""), seen, "", "", "parts"])
     return rows, labels
@@ -108,16 +110,6 @@ def sides(cloud: PointCloud) -> list[np.ndarray]:
 def draw(xyz: np.ndarray, colors: np.ndarray | None, azimuth_deg: float) -> np.ndarray:
     """A cloud seen from one azimuth (T,T,3) uint8."""
     return draw_cloud(xyz, colors, azimuth_deg, ELEVATION_DEG, TILE_PX)
-
-
-def fitted(rgb: np.ndarray) -> np.ndarray:
-    """A picture (H,W,3) scaled to fit a tile (T,T,3), on white."""
-    scale = TILE_PX / max(rgb.shape[:2])
-    size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
-    tile = Image.new("RGB", (TILE_PX, TILE_PX), (255, 255, 255))
-    corner = ((TILE_PX - size[0]) // 2, (TILE_PX - size[1]) // 2)
-    tile.paste(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS), corner)
-    return np.asarray(tile)
 
 
 def save(path: Path, picture: np.ndarray) -> None:

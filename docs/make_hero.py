@@ -68,12 +68,12 @@ def side(cloud: PointCloud, colors: np.ndarray | None, azimuth_deg: float) -> np
     return draw_cloud(cloud.xyz, colors, azimuth_deg, ELEVATION_DEG, TILE_PX)
 
 
-def fitted(rgb: np.ndarray) -> np.ndarray:
+def fitted(rgb: np.ndarray, tile_px: int = TILE_PX) -> np.ndarray:
     """A picture (H,W,3) scaled to fit a tile (T,T,3), on white."""
-    scale = TILE_PX / max(rgb.shape[:2])
+    scale = tile_px / max(rgb.shape[:2])
     size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
-    tile = Image.new("RGB", (TILE_PX, TILE_PX), (255, 255, 255))
-    corner = ((TILE_PX - size[0]) // 2, (TILE_PX - size[1]) // 2)
+    tile = Image.new("RGB", (tile_px, tile_px), (255, 255, 255))
+    corner = ((tile_px - size[0]) // 2, (tile_px - size[1]) // 2)
     tile.paste(Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS), corner)
     return np.asarray(tile)
 

@@ -8,8 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .stages import Stage, is_trained, run_stages
-from .training.checkpoints import list_checkpoints
+from .stages import Stage, is_trained, run_stages, train_words
 
 CATEGORIES = ("airplane", "bed", "cabinet", "car", "chair", "lamp", "sofa", "table")
 SEED = 11
@@ -61,7 +60,11 @@ def bundled_stages(options: BundledOptions) -> list[Stage]:
             lambda: _render_words(options, meshes, data),
             lambda: _is_rendered(data, wanted) and not options.meshes,
         ),
-        Stage("Train", lambda: _train_words(options, data, run), lambda: is_trained(run)),
+        Stage(
+            "Train",
+            lambda: train_words("bundled", data, run, options.steps, *device),
+            lambda: is_trained(run),
+        ),
         Stage(
             "Find out how far its points are to be trusted",
             lambda: ["calibrate", run, "--data", data, "--views", 2, *device],
@@ -97,14 +100,6 @@ def _render_words(options: BundledOptions, meshes: Path, data: Path) -> list[str
 def _is_rendered(data: Path, wanted: int) -> bool:
     splits = data / "splits" / "train.txt"
     return splits.is_file() and len(list(data.glob("*/*/transforms.json"))) >= wanted
-
-
-def _train_words(options: BundledOptions, data: Path, run: Path) -> list[str | int | float | Path]:
-    device = ("--device", options.device)
-    if list_checkpoints(run):
-        return ["train", "--data", data, "--resume", run, *device]
-    steps = () if options.steps is None else ("--set", f"optim.steps={options.steps}")
-    return ["train", "bundled", "--data", data, "--out", run, *device, *steps]
 
 
 def summary(options: BundledOptions, seconds: float) -> str:

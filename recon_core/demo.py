@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .resources import resource_dir
-from .stages import Stage, is_trained, run_stages
-from .training.checkpoints import list_checkpoints
+from .stages import Stage, is_trained, run_stages, train_words
 
 # An object's split depends on its name alone, and with it on the seed: with this one, 20 chairs are 15 to train on,
 # 2 to validate with and 3 to test with, 150 are 120, 16 and 14.
@@ -40,6 +39,8 @@ def demo_stages(options: DemoOptions) -> list[Stage]:
     out = options.out
     meshes, data, run, clouds = out / "meshes", out / "dataset", out / "run", out / "reconstructions"
     shipped = out / "reconstructions_shipped"
+    # Tensors this small are faster on one thread than shared by several.
+    device = ("--device", options.device, "--threads", 1)
     images = sorted(resource_dir("examples").glob("*.png"))
     return [
         Stage("Look at this machine", lambda: ["doctor"], lambda: False),
@@ -63,7 +64,7 @@ def demo_stages(options: DemoOptions) -> list[Stage]:
         ),
         Stage(
             "Train from the masks (colours and parts only paint the points)",
-            lambda: _train_arguments(options, data, run),
+            lambda: train_words("demo", data, run, options.steps, *device),
             lambda: is_trained(run),
         ),
         Stage(
@@ -87,15 +88,6 @@ def demo_stages(options: DemoOptions) -> list[Stage]:
 def _render_arguments(options: DemoOptions, meshes: Path, data: Path) -> list[str | Path]:
     numbers = {"--views": options.views, "--size": options.size, "--jobs": options.jobs}
     return ["render", meshes, "--output", data, *(word for pair in numbers.items() for word in map(str, pair))]
-
-
-def _train_arguments(options: DemoOptions, data: Path, run: Path) -> list[str | int | Path]:
-    if list_checkpoints(run):
-        return ["train", "--data", data, "--resume", run, "--device", options.device, "--threads", 1]
-    steps = [] if options.steps is None else ["--set", f"optim.steps={options.steps}"]
-    # Tensors this small are faster on one thread than shared by several.
-    device = ["--device", options.device, "--threads", 1]
-    return ["train", "demo", "--data", data, "--out", run, *device, *steps]
 
 
 def summary(options: DemoOptions, seconds: float) -> str:

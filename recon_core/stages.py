@@ -37,6 +37,16 @@ def run_stages(stages: Sequence[Stage], name: str) -> None:
             )
 
 
+def train_words(
+    recipe: str, data: Path, run: Path, steps: int | None, *options: str | int
+) -> list[str | int | float | Path]:
+    """`recon train` of a recipe into a run folder, or on with that run; steps: other than the recipe's."""
+    if list_checkpoints(run):
+        return ["train", "--data", data, "--resume", run, *options]
+    chosen = [] if steps is None else ["--set", f"optim.steps={steps}"]
+    return ["train", recipe, "--data", data, "--out", run, *options, *chosen]
+
+
 def is_trained(run: Path) -> bool:
     """Whether the last checkpoint is of the recipe's last step."""
     from .methods.run import read_run_recipe

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Procedural tables, cabinets and lamps: the same everywhere, closed, in one piece, labelled, symmetric as stated."""
 
-import hashlib
 import json
 import sys
 from collections import Counter
@@ -18,6 +17,7 @@ from shapes.mesh import Mesh, Model, join, rotation
 from shapes.rng import Rng
 from shapes.skin import face_normals
 from shapes.surface import sample_surface
+from test_shapes import fingerprint
 
 PARTS = {
     "cabinet": ["body", "door", "drawer", "leg"],
@@ -51,16 +51,6 @@ EACH = [(category, index) for category in PARTS for index in range(COUNT)]
 @cache
 def model(category: str, index: int) -> Model:
     return objects.build(category, 0, index)
-
-
-def fingerprint(made: Model) -> str:
-    """Hash of labels, topology and coordinates to 1e-5 m (0.137 keeps round numbers off the limit)."""
-    digest = hashlib.sha256()
-    for part in made.parts:
-        digest.update(part.label.encode() + part.material.kind.encode())
-        digest.update(part.mesh.faces.astype("<i8").tobytes())
-        digest.update(np.rint(part.mesh.vertices * 1e5 + 0.137).astype("<i8").tobytes())
-    return digest.hexdigest()[:16]
 
 
 @pytest.mark.parametrize("key", GOLDEN, ids=lambda key: f"{key[0]}-{key[1]}-{key[2]}")
