@@ -25,6 +25,18 @@ from . import (
     cli_report,
     cli_worker,
 )
+from .cli_options import (
+    DATASET,
+    Data,
+    Device,
+    DryRun,
+    Everything,
+    Renders,
+    RenderSize,
+    ResultsAsJson,
+    Run,
+    Steps,
+)
 from .errors import ReconError
 
 app = typer.Typer(
@@ -91,9 +103,7 @@ def train(
     recipe: Annotated[
         str | None, typer.Argument(help="Recipe: a YAML file, or the name of a shipped one (splat, ...).")
     ] = None,
-    data: Annotated[Path, typer.Option("--data", help="Dataset folder (from `recon render`).")] = Path(
-        "dataset"
-    ),
+    data: Data = DATASET,
     out: Annotated[
         Path | None, typer.Option("--out", help="Run folder. [default: outputs/DATA/RECIPE/TIME]")
     ] = None,
@@ -101,11 +111,11 @@ def train(
         list[str] | None, typer.Option("--set", help="Override a value of the recipe: --set optim.lr=0.001")
     ] = None,
     resume: Annotated[Path | None, typer.Option("--resume", help="Go on with this run folder.")] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="CPU threads. [default: all]")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Train a model from masks (and colours and parts) of rendered views. Ctrl-C saves before it stops."""
     from .training.start import TrainRequest, describe, start_training
@@ -124,10 +134,8 @@ def train(
 
 @app.command("eval")
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Run folder of `recon train`, or one of its checkpoints.")],
-    data: Annotated[Path, typer.Option("--data", help="Dataset folder (from `recon render`).")] = Path(
-        "dataset"
-    ),
+    run: Run,
+    data: Data = DATASET,
     split: Annotated[
         str, typer.Option("--split", help="Objects to evaluate on: train, val or test.")
     ] = "test",
@@ -150,7 +158,7 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write. [default: RUN/evaluation/SPLIT]")
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write the HTML report.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json instead of the table.")] = False,
 ) -> None:
@@ -183,12 +191,8 @@ def reconstruct(
     run: Annotated[
         Path | None, typer.Option("--run", help="Run folder of `recon train`. [default: the shipped model]")
     ] = None,
-    mask: Annotated[
-        Path | None, typer.Option("--mask", help="Mask of the (one) image: white is the object.")
-    ] = None,
-    foreground: Annotated[
-        str, typer.Option("--foreground", help="How to find the object: auto, alpha, border or grabcut.")
-    ] = "auto",
+    mask: cli_mask.Mask = None,
+    foreground: cli_mask.Foreground = "auto",
     confidence: Annotated[
         str,
         typer.Option(
@@ -201,8 +205,8 @@ def reconstruct(
     report: Annotated[
         bool, typer.Option("--report", help="Show all results on a page, OUT/report.html.")
     ] = False,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    device: Device = "auto",
+    as_json: ResultsAsJson = False,
 ) -> None:
     """Turn images into coloured, part-labelled point clouds. Exit status 3 when some images failed, 1 when all did."""
     from .inference.report import reconstruct_and_report
@@ -217,17 +221,13 @@ def reconstruct(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder for everything that is made.")] = Path("demo"),
+    out: Everything = Path("demo"),
     objects: Annotated[int, typer.Option("--objects", min=20, help="Chairs to make.")] = 150,
-    views: Annotated[int, typer.Option("--views", min=4, help="Renders of each.")] = 8,
+    views: Renders = 8,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Blender processes.")] = 2,
-    steps: Annotated[
-        int | None, typer.Option("--steps", min=1, help="Training steps. [default: the recipe's]")
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
-    size: Annotated[
-        int, typer.Option("--size", min=32, help="Width and height of the renders in pixels.")
-    ] = 128,
+    steps: Steps = None,
+    device: Device = "auto",
+    size: RenderSize = 128,
 ) -> None:
     """Make chairs, render them in Blender, train, score and reconstruct: about 10 minutes on 2 cores."""
     from .demo import DemoOptions, run_demo

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .cli_options import Device, Quiet
+
 app = typer.Typer(help="Measure the renderers on this machine.", no_args_is_help=True)
 
 
@@ -34,7 +36,7 @@ def renderers(
     ] = 8,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Turns, of which the median counts.")] = 5,
     threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads.")] = 1,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "cpu",
+    device: Device = "cpu",
     full: Annotated[
         bool, typer.Option("--full", help="Every size with every count, not a cross of two lines.")
     ] = False,
@@ -44,7 +46,7 @@ def renderers(
     out: Annotated[
         Path, typer.Option("--out", help="Folder for the JSON file, the table and the plot.")
     ] = Path("outputs/bench"),
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Time and memory of every renderer beside its brute force, and how they grow: a few minutes on a CPU.
 

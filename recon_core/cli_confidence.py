@@ -3,10 +3,11 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from .cli_options import DATASET, Data, Device, Quiet, Run
 
 
 def register(app: typer.Typer) -> None:
@@ -15,19 +16,17 @@ def register(app: typer.Typer) -> None:
 
 
 def calibrate(
-    run: Annotated[Path, typer.Argument(help="Run folder of `recon train`, or one of its checkpoints.")],
-    data: Annotated[Path, typer.Option("--data", help="Dataset folder (from `recon render`).")] = Path(
-        "dataset"
-    ),
+    run: Run,
+    data: Data = DATASET,
     split: Annotated[
         str, typer.Option("--split", help="Objects to fit to: val, or train; keep test for measuring.")
     ] = "val",
     views: Annotated[
         int, typer.Option("--views", min=1, help="Images of each object that are predicted from.")
     ] = 4,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Find out how far a model's points are to be trusted, so that `recon reconstruct` can say it of each point.
 

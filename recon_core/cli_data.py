@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
+from .cli_options import Quiet
+
 RANGE_OPTIONS = ("--lens", "--distance")
 NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+")
 
@@ -47,7 +49,7 @@ def shapes(
     force: Annotated[
         bool, typer.Option("--force", help="Make objects again that are already there.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make procedural, part-labelled objects: GLB, points and a description of each."""
     from .shapes import ShapesOptions, make_shapes
@@ -166,7 +168,7 @@ def render(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be rendered, and the disk it needs; stop.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Render meshes into a dataset folder. Exit status: 0 all rendered, 3 some failed, 1 none.
 

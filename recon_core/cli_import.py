@@ -6,6 +6,8 @@ from typing import Annotated, cast
 
 import typer
 
+from .cli_options import Quiet
+
 Numbers = tuple[float, float, float]
 FORMAT_HELP = (
     "dpc, dpc-tfrecord, dpc-pickle, dvr, drc, r2n2, ssl-tfrecord, shapenet-part, transforms or images."
@@ -57,7 +59,7 @@ def import_dataset(
         ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be imported, and stop.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Import a foreign data set into a dataset folder. Exit status: 0 all imported, 3 some skipped, 1 none.
 
@@ -85,7 +87,7 @@ def export_dataset(
         bool,
         typer.Option("--synsets/--names", help="Name classes by ShapeNet's numbers, or as the dataset does."),
     ] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write a dataset in another project's layout. Exit status: 0 all exported, 3 some skipped, 1 none."""
     from .data.formats.export_dvr import export_dvr

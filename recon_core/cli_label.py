@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .cli_options import Device
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
@@ -38,7 +40,7 @@ def label(
         str | None, typer.Option("--category", help="What it is. [default: what the model says]")
     ] = None,
     views: Annotated[int, typer.Option("--views", help="Sides from which the model is shown it.")] = 8,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Label the parts of a mesh's faces or a cloud's points, as a model trained with parts sees them."""

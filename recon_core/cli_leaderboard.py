@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
+from .cli_options import DATASET, Data, DryRun
+
 PROTOCOL_HELP = "How clouds are scored: native, dpc, drwr, dibr, ssl, differ, capnet."
 
 
 def leaderboard(
-    data: Annotated[Path, typer.Option("--data", help="Dataset folder (from `recon render`).")] = Path(
-        "dataset"
-    ),
+    data: Data = DATASET,
     budget: Annotated[
         str | None, typer.Option("--budget", help="CPU time of every training: 90s, 10m or 1.5h.")
     ] = None,
@@ -43,7 +43,7 @@ def leaderboard(
         list[str] | None,
         typer.Option("--set", help="Override a value of every recipe: --set model.points=2000"),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
+    dry_run: DryRun = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Train several recipes for the same CPU time (or steps) and rank them: table, curves, picture grid.

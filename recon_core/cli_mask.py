@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of every verb that takes a photograph and has to find the object in it: box, strokes, a user's model.
+"""Options of every verb that takes a photograph and has to find the object in it: mask, box, strokes, a user's model.
 
-def verb(..., box: Box = None, scribbles: Scribbles = None, segmenter: Segmenter = None) -> None:
+def verb(..., mask: Mask = None, foreground: Foreground = "auto",
+         box: Box = None, scribbles: Scribbles = None, segmenter: Segmenter = None) -> None:
     hints = hints_from(box, scribbles, segmenter)  # for find_mask(..., hints=hints)
 """
 
@@ -13,6 +14,10 @@ import typer
 if TYPE_CHECKING:
     from .inference.hints import MaskHints
 
+Mask = Annotated[Path | None, typer.Option("--mask", help="Mask of the (one) image: white is the object.")]
+Foreground = Annotated[
+    str, typer.Option("--foreground", help="How to find the object: auto, alpha, border or grabcut.")
+]
 Box = Annotated[
     tuple[float, float, float, float] | None,
     typer.Option("--box", help="The object is in this box of the image: left, top, width, height in pixels."),

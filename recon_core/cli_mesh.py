@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .cli_options import DryRun, Quiet, ResultsAsJson
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
@@ -52,9 +54,9 @@ def mesh(
     part_materials: Annotated[
         bool, typer.Option("--part-materials/--one-material", help="One material for each part in the GLB.")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and stop.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    as_json: ResultsAsJson = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make closed surfaces of clouds, with colours and parts. Exit status 3 when some clouds failed, 1 when all did."""
     from .meshing import verb

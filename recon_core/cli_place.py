@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from . import cli_mask
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
@@ -21,12 +23,11 @@ def place(
     ],
     image: Annotated[Path, typer.Argument(help="PNG, JPEG or WebP image that shows it.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the JSON file and the picture.")],
-    mask: Annotated[
-        Path | None, typer.Option("--mask", help="Mask of the image: white is the object.")
-    ] = None,
-    foreground: Annotated[
-        str, typer.Option("--foreground", help="How to find the object: auto, alpha, border or grabcut.")
-    ] = "auto",
+    mask: cli_mask.Mask = None,
+    foreground: cli_mask.Foreground = "auto",
+    box: cli_mask.Box = None,
+    scribbles: cli_mask.Scribbles = None,
+    segmenter: cli_mask.Segmenter = None,
     start: Annotated[
         Path | None,
         typer.Option("--start", help="JSON of `recon reconstruct` or `recon place` to begin from as well."),
@@ -70,4 +71,5 @@ def place(
     options = PlaceOptions(
         focal_mm, sensor_mm, up, roll, ground, elevation, cropped, margin, use_colors=colors, seed=seed
     )
-    verb.run(verb.PlaceRequest(object_file, image, out, options, mask, foreground, start), as_json)
+    hints = cli_mask.hints_from(box, scribbles, segmenter)
+    verb.run(verb.PlaceRequest(object_file, image, out, options, mask, foreground, start, hints), as_json)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .cli_options import Run
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs to the command line."""
@@ -15,7 +17,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export_model(
-    run: Annotated[Path, typer.Argument(help="Run folder of `recon train`, or one of its checkpoints.")],
+    run: Run,
     out: Annotated[
         Path, typer.Option("--out", help="The .onnx file; its card is written beside it as .json.")
     ],
@@ -32,7 +34,7 @@ def export_model(
 
 
 def pack(
-    run: Annotated[Path, typer.Argument(help="Run folder of `recon train`, or one of its checkpoints.")],
+    run: Run,
     out: Annotated[Path, typer.Option("--out", help="Folder to write, or to replace.")],
     name: Annotated[str, typer.Option("--name", help="What the model is called.")] = "A model of ours",
     licence: Annotated[str, typer.Option("--licence", help="Under which licence it may be used.")] = (

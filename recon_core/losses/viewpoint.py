@@ -13,12 +13,16 @@ def viewpoint_loss(
     truth: torch.Tensor,
     symmetry_order: torch.Tensor | None = None,
     others: float = 0.05,
+    temperature: float = 0.0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Losses (B,) of rotations (B,K,3,3) and of their scores' logits (B,K), against the true rotations (B,3,3).
 
     With d_k = sin^2 of half the angle between hypothesis k and the truth (up to symmetry) and w = argmin_k d_k,
 
-        rotations = (1 - e) d_w + e / (K - 1) * sum of the d_k with k != w,    scores = -log softmax(s)_w.
+        rotations = (1 - e) d_w + e / (K - 1) * sum of the d_k with k != w,
+        scores = -sum of q_k log softmax(s)_k,    q = softmax(-d / temperature), or q_w = 1 at temperature 0.
+
+    Hypotheses that are about equally near share the score then: which of them is the nearest is chance.
 
     The nearest alone learns in multiple choice learning (Guzman-Rivera et al., NIPS 2012); the share e for the others
     is the relaxation of Rupprecht et al., ICCV 2017, without which a hypothesis that never wins never learns.
@@ -31,7 +35,8 @@ def viewpoint_loss(
     if count == 1:
         return won, torch.zeros_like(won)
     lost = (apart.sum(1) - won) / (count - 1)
-    return (1 - others) * won + others * lost, cross_entropy(scores, nearest, reduction="none")
+    wanted = (-apart.detach() / temperature).softmax(1) if temperature > 0 else nearest
+    return (1 - others) * won + others * lost, cross_entropy(scores, wanted, reduction="none")
 
 
 def symmetric_distance(

@@ -33,6 +33,9 @@ class PointDecoderConfig(_DecoderConfig):
     attributes: Attributes = "table"
     """Colours and parts from numbers of each point's own (`table`), or from a function of the position and the features
     that all points share (`field`)."""
+    pairs: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the points that come in pairs, left and right of the object's plane X = 0; for known cameras and objects
+    that face -Y."""
 
 
 class DpcDecoderConfig(_DecoderConfig):
@@ -110,7 +113,7 @@ def make_decoder(
         return CapnetDecoder(features, points, hidden)
     if isinstance(config, DpcDecoderConfig):
         return DpcDecoder(features, points, heads, parts, hidden)
-    return PointDecoder(features, points, heads, parts, hidden, config.attributes)
+    return PointDecoder(features, points, heads, parts, hidden, config.attributes, config.pairs)
 
 
 class MeshFromFeatures(nn.Module):

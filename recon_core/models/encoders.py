@@ -22,6 +22,8 @@ class ConvEncoderConfig(Config):
     """Ours: stride-2 convolutions with group norm, then one linear layer."""
 
     kind: Literal["conv"] = "conv"
+    blocks: Annotated[int, Field(ge=0, le=8)] = 0
+    """Residual blocks of two convolutions (He et al., ECCV 2016) after each halving but the first and the last."""
 
 
 class DpcEncoderConfig(Config):
@@ -76,7 +78,9 @@ def make_encoder(
     """The encoder of a configuration, with weights of its own: images (B,channels,S,S) in [0,1] to features (B,F)."""
     if isinstance(config, ResnetEncoderConfig):
         return ResnetEncoder(width, features, channels)
-    kinds = {"conv": ConvEncoder, "dpc": DpcEncoder, "capnet": CapnetEncoder, "differ": DifferEncoder}
+    if isinstance(config, ConvEncoderConfig):
+        return ConvEncoder(image_size, width, features, channels, config.blocks)
+    kinds = {"dpc": DpcEncoder, "capnet": CapnetEncoder, "differ": DifferEncoder}
     return kinds[config.kind](image_size, width, features, channels)
 
 
@@ -93,25 +97,47 @@ class ConvEncoder(nn.Module):
     S is a power of two from 16 to 256; the channels double at each stage from `width` up to 8 * width.
     """
 
-    def __init__(self, image_size: int, width: int, features: int, channels: int = 4) -> None:
+    def __init__(
+        self, image_size: int, width: int, features: int, channels: int = 4, blocks: int = 0
+    ) -> None:
         super().__init__()
         stages = int(math.log2(image_size)) - 2
         widths = [channels] + [width * min(2**stage, 8) for stage in range(stages)]
-        blocks: list[nn.Module] = []
+        layers: list[nn.Module] = []
         for stage, (inputs, outputs) in enumerate(pairwise(widths)):
             kernel = 5 if stage == 0 else 3
-            blocks += [
+            layers += [
                 nn.Conv2d(inputs, outputs, kernel, 2, kernel // 2),
                 nn.GroupNorm(4, outputs),
                 nn.SiLU(),
             ]
-        self.convolutions = nn.Sequential(*blocks)
+            if 0 < stage < stages - 1:
+                layers += [ResidualBlock(outputs) for _ in range(blocks)]
+        self.convolutions = nn.Sequential(*layers)
         self.project = nn.Linear(widths[-1] * 16, features)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Features (B,F) of images (B,C,S,S): RGB over the background in [0,1], and the mask."""
         spatial = self.convolutions(images * 2 - 1)  # (B, C, 4, 4)
         return nn.functional.silu(self.project(spatial.flatten(1)))
+
+
+class ResidualBlock(nn.Module):
+    """x + f(x) of maps (B,C,H,W): normalise, SiLU, 3x3 convolution, twice; f starts as nothing."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.GroupNorm(4, channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, 1, 1),
+            nn.GroupNorm(4, channels), nn.SiLU(), nn.Conv2d(channels, channels, 3, 1, 1),
+        )  # fmt: skip
+        last = self.layers[-1]
+        assert isinstance(last, nn.Conv2d)
+        nn.init.zeros_(last.weight)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Maps (B,C,H,W), of the same size."""
+        return maps + self.layers(maps)
 
 
 class DpcEncoder(nn.Module):

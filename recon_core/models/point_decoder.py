@@ -32,6 +32,9 @@ class PointDecoder(nn.Module):
     attributes: where colours and parts come from. `table`: numbers of each point's own, one linear layer. `field`: a
     function of the position and the features that all points share, so that what is seen at one point is learnt for its
     neighbours, and points that move take the label of where they are.
+
+    pairs: share of the points that come in pairs, left and right of the plane X = 0: what one view shows of one side is
+    learnt for the other. Objects must face -Y in training. The others are free, for what is not symmetric.
     """
 
     def __init__(
@@ -42,9 +45,11 @@ class PointDecoder(nn.Module):
         parts: int,
         hidden: int,
         attributes: Attributes = "table",
+        pairs: float = 0.0,
     ) -> None:
         super().__init__()
-        self.points, self.parts = points, parts
+        self.mirrored = round(points * pairs / 2)  # the first so many points have a twin, at the end
+        self.made, self.parts = points - self.mirrored, parts
         self.trunk = nn.Sequential(nn.Linear(features, hidden), nn.SiLU())
         widths = {"xyz": 3, "opacity": 1, "color": PALETTE, "parts": parts}
         each = [head for head in heads if head in widths]
@@ -52,10 +57,10 @@ class PointDecoder(nn.Module):
         self.field_widths = {head: widths[head] for head in in_field}
         self.field = AttributeField(hidden, sum(self.field_widths.values())) if in_field else None
         each = [head for head in each if head not in in_field]
-        self.heads = nn.ModuleDict({head: nn.Linear(hidden, points * widths[head]) for head in each})
+        self.heads = nn.ModuleDict({head: nn.Linear(hidden, self.made * widths[head]) for head in each})
         self.scale = nn.Linear(hidden, 1) if "occupancy_scale" in heads else None
         self.palette = nn.Linear(hidden, PALETTE * 3) if "color" in heads else None
-        self._start(points)
+        self._start(self.made)
 
     def _start(self, points: int) -> None:
         """Start from one cloud for every input: a Gaussian ball, small dependence on the features."""
@@ -71,7 +76,9 @@ class PointDecoder(nn.Module):
     def forward(self, features: torch.Tensor, images: torch.Tensor) -> Points:
         """Points of a batch of features (B,F) that the encoder made of images (B,4,S,S) or without mask (B,3,S,S)."""
         hidden = self.trunk(features)
-        out = {name: head(hidden).unflatten(1, (self.points, -1)) for name, head in self.heads.items()}
+        out = {name: head(hidden).unflatten(1, (self.made, -1)) for name, head in self.heads.items()}
+        if self.mirrored:
+            out = {name: self._with_twins(values, name == "xyz") for name, values in out.items()}
         xyz = torch.tanh(out["xyz"]) * HALF_EXTENT
         if self.field is not None:
             values = self.field(xyz.detach(), hidden).split(list(self.field_widths.values()), -1)
@@ -80,6 +87,13 @@ class PointDecoder(nn.Module):
         color = self._color(hidden, mean_object_color(images), out["color"]) if "color" in out else None
         scale = None if self.scale is None else torch.sigmoid(self.scale(hidden))
         return Points(xyz, opacity, color, out.get("parts"), scale)
+
+    def _with_twins(self, values: torch.Tensor, is_position: bool) -> torch.Tensor:
+        """Numbers (B,N,K) of all points, from those (B,M,K) that are made."""
+        twins = values[:, : self.mirrored]
+        if is_position:
+            twins = torch.cat((-twins[..., :1], twins[..., 1:]), -1)
+        return torch.cat((values, twins), 1)
 
     def _color(self, hidden: torch.Tensor, mean_color: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """Mix the palette, offsets from the mean colour on the logit scale, at every point: (B,N,3)."""

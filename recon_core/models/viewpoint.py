@@ -20,7 +20,10 @@ class ViewpointConfig(Config):
     """Factor of the rotations' term in the loss, sin^2 of half the angle to the camera's, up to the object's
     symmetry."""
     score_weight: Annotated[float, Field(ge=0)] = 0.1
-    """Factor of the scores' term in the loss, their cross-entropy towards the nearest hypothesis."""
+    """Factor of the scores' term in the loss, their cross-entropy towards the nearest hypotheses."""
+    score_temperature: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Sin^2 of half the angle by which a hypothesis may be further than the nearest and still share its score; 0: the
+    nearest has it alone."""
     others: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Share of the rotations' term that the hypotheses learn that are not the nearest, so that none is lost."""
     rotation: Literal["6d", "upright"] = "6d"

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..inference.foreground import find_mask
+from ..inference.hints import MaskHints
 from ..io.atomic import write_json
 from ..io.images import read_image, write_png
 from ..threads import single_threaded
@@ -30,6 +31,7 @@ class PlaceRequest:
     mask: Path | None = None
     foreground: str = "auto"
     start: Path | None = None
+    hints: MaskHints = field(default_factory=MaskHints)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def place_files(request: PlaceRequest, report: Report = lambda stage, fraction: 
     report("load", 0.0)
     cloud, kind = read_object(request.object, request.options.seed)
     image = read_image(request.image)
-    mask, source = find_mask(image, request.mask, request.foreground, name=str(request.image))
+    mask, source = find_mask(image, request.mask, request.foreground, str(request.image), hints=request.hints)
     start = None if request.start is None else read_start(request.start)
     rgb = to_rgb(image.rgba)
     with single_threaded():

@@ -5,8 +5,9 @@ Before the network trains, M template clouds are fitted to all masks at once. Ev
 upright views; each mask is compared with all renders by one matrix product (the binary cross-entropy is linear in the
 mask), so the whole collection is assigned in milliseconds. E-step: a soft view per mask and a soft template per object
 (all its views share it). M-step: gradients of the expected loss through the splats. One template first, so that all
-copies made of it share its canonical frame; then M copies specialise. What remains is, for each mask, a ranked list of
-distinct views, from which the pose heads start.
+copies made of it share its canonical frame; then M copies specialise. Where front and back look alike from far, as of
+airplanes, the first template has two heads, and its copies lose one or the other: each is turned about the vertical to
+agree with the rest. What remains is, for each mask, a ranked list of distinct views, from which the pose heads start.
 
 The only thing assumed is that cameras stand upright at moderate elevations, as in photographs.
 """
@@ -42,6 +43,10 @@ class BootstrapConfig(Config):
     """Objects per iteration."""
     apart_deg: Annotated[float, Field(ge=0, le=180)] = 50.0
     """Least angle between the ranked views of one mask."""
+
+
+# Rounds over all templates of turning each to agree with the others; two are enough for 16.
+_SWEEPS = 5
 
 
 @dataclass
@@ -101,7 +106,7 @@ def bootstrap_poses(
             templates = templates.copies(config.templates, generator)
             second = _Stage(config.iterations, (4.0, 4.0), (2.0, 1.2), 0.004)
             templates = _fit(templates, small, grid, second, config, generator, bar)
-    losses = _assign(templates, small, grid, 1.2 * size / 32)
+    losses = _assign(templates, small, grid, 1.2 * size / 32, config.azimuths)
     ranked = _ranked(losses, grid.world_to_cam[:, :3, :3], ranks, config.apart_deg)
     return Bootstrap(ranked.unflatten(0, (2, -1)))
 
@@ -173,14 +178,42 @@ def _fit(
 
 
 @torch.no_grad()
-def _assign(templates: _Templates, masks: torch.Tensor, grid: Cameras, sigma_px: float) -> torch.Tensor:
-    """Losses (O,V,G) of every view of the grid under the template that fits the whole object best."""
-    coverage, chunks = _render(templates, grid, sigma_px), []
+def _assign(
+    templates: _Templates, masks: torch.Tensor, grid: Cameras, sigma_px: float, azimuths: int
+) -> torch.Tensor:
+    """Losses (O,V,G) of every view of the grid under the template that fits the whole object best, in one frame."""
+    coverage, losses, owners = _render(templates, grid, sigma_px), [], []
     for chunk in masks.split(256):
-        losses = _cross_entropy(chunk, coverage, len(templates.xyz))  # (O, V, M, G)
-        best = losses.amin(-1).sum(1).argmin(1)  # (O,)
-        chunks.append(losses[torch.arange(len(chunk), device=best.device), :, best])
-    return torch.cat(chunks)
+        each = _cross_entropy(chunk, coverage, len(templates.xyz))  # (O, V, M, G)
+        best = each.amin(-1).sum(1).argmin(1)  # (O,)
+        losses.append(each[torch.arange(len(chunk), device=best.device), :, best])
+        owners.append(best)
+    owner = torch.cat(owners)
+    share = torch.bincount(owner, minlength=len(templates.xyz)).to(coverage)
+    turns = common_turns(coverage.view(len(share), azimuths, -1), share)
+    places = (torch.arange(azimuths, device=owner.device) - turns[owner][:, None]) % azimuths  # (O, A)
+    by_azimuth = torch.cat(losses).unflatten(-1, (azimuths, -1))  # (O, V, A, E)
+    return by_azimuth.gather(2, places[:, None, :, None].expand_as(by_azimuth)).flatten(2)
+
+
+def common_turns(views: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Steps of azimuth (M,) that turn M templates to agree, from their renders (M,A,P) at A azimuths around them.
+
+    share (M,): weight of each. Least sum over pairs of the squared distances between renders, by coordinate descent
+    from the heaviest on.
+    """
+    count, azimuths = views.shape[:2]
+    flat = views.flatten(1)
+    alike = torch.stack([flat @ views.roll(turn, 1).flatten(1).T for turn in range(azimuths)])  # (A, M, M)
+    turns, placed = share.new_zeros(count, dtype=torch.long), torch.zeros_like(share)
+    for _ in range(_SWEEPS):
+        for one in share.argsort(descending=True).tolist():
+            others = placed.index_fill(0, torch.tensor([one], device=placed.device), 0.0)
+            ahead = (torch.arange(azimuths, device=turns.device)[:, None] - turns) % azimuths  # (A, M)
+            agreement = alike[ahead, torch.arange(count, device=turns.device), one] @ others  # (A,)
+            turns[one] = agreement.argmax() if others.any() else 0
+            placed[one] = share[one]
+    return turns
 
 
 def _ranked(losses: torch.Tensor, rotations: torch.Tensor, ranks: int, apart_deg: float) -> torch.Tensor:

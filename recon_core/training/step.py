@@ -119,8 +119,9 @@ def _viewpoint_terms(
     if network.viewpoint is None or pose.student is None:
         return {}
     hypotheses, scores = network.viewpoint(features)
+    student, order = pose.student, batch.symmetry_order
     apart, wrong = viewpoint_loss(
-        hypotheses, scores, true_rotations(batch), batch.symmetry_order, pose.student.others
+        hypotheses, scores, true_rotations(batch), order, student.others, student.score_temperature
     )
     return {
         "viewpoint": pose.student.weight * apart.mean(),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CheckpointError, ConfigError
 from . import data_jobs, mesh_job, place_job, refine_job
 from .data_jobs import Emit
+from .mask_hints import hints_of
 from .protocol import (
     CheckJob,
     DoctorJob,
@@ -73,7 +74,8 @@ class Jobs:
         run = self._load(Path(job.run), job.device)
         emit("reconstruct", 0.4)
         image, out = Path(job.image), Path(job.out)
-        result = reconstruct_image(image, run, job.mask, job.foreground, confidence="fast")
+        hints = hints_of(job)
+        result = reconstruct_image(image, run, job.mask, job.foreground, confidence="fast", hints=hints)
         emit("write", 0.8)
         out.mkdir(parents=True, exist_ok=True)
         # A preview of the same name must not take the place of the image that it is of.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .data_jobs import Emit
+from .mask_hints import hints_of
 from .protocol import PlaceJob
 
 
@@ -21,7 +22,7 @@ def place(job: PlaceJob, emit: Emit) -> dict[str, Any]:
     )  # fmt: skip
     mask, start = (None if path is None else Path(path) for path in (job.mask, job.start))
     request = PlaceRequest(
-        Path(job.object), Path(job.image), Path(job.out), options, mask, job.foreground, start
+        Path(job.object), Path(job.image), Path(job.out), options, mask, job.foreground, start, hints_of(job)
     )
     placed = place_files(request, lambda stage, fraction: emit(stage, round(fraction, 3)))
     return {"json": str(placed.json), "picture": str(placed.picture), "record": placed.record}

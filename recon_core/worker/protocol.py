@@ -30,6 +30,9 @@ Code = Literal[
     "unknown_id", "path", "failed", "cancelled", "crashed",
 ]  # fmt: skip
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
+Foreground = Literal["auto", "alpha", "border", "grabcut"]
+# Left, top, width and height in pixels of the upright image.
+Box = Annotated[list[float], Field(min_length=4, max_length=4)]
 JobId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
@@ -71,7 +74,9 @@ class ReconstructJob(_Message):
     image: Text
     out: Text
     mask: Text | None = None
-    foreground: Literal["auto", "alpha", "border", "grabcut"] = "auto"
+    foreground: Foreground = "auto"
+    box: Box | None = None
+    scribbles: Text | None = None
     device: Annotated[str, Field(max_length=16)] = "auto"
 
 
@@ -147,7 +152,9 @@ class PlaceJob(_Message):
     image: Text
     out: Text
     mask: Text | None = None
-    foreground: Literal["auto", "alpha", "border", "grabcut"] = "auto"
+    foreground: Foreground = "auto"
+    box: Box | None = None
+    scribbles: Text | None = None
     start: Text | None = None
     focal_mm: Annotated[float, Field(ge=1, le=10_000)] | None = None
     sensor_mm: Annotated[float, Field(ge=1, le=10_000)] = 36.0
@@ -171,7 +178,7 @@ class RefineJob(_Message):
     out: Text
     masks: Annotated[list[Text], Field(max_length=64)] = []
     cameras: Annotated[list[Text], Field(max_length=64)] = []
-    foreground: Literal["auto", "alpha", "border", "grabcut"] = "auto"
+    foreground: Foreground = "auto"
     pose: Literal["auto", "fit", "keep"] = "auto"
     symmetry: Literal["auto", "on", "off"] = "auto"
     steps: Annotated[int, Field(ge=1, le=10_000)] = 120
@@ -197,7 +204,9 @@ class Shutdown(_Message):
     type: Literal["shutdown"]
 
 
-Job = ReconstructJob | TrainJob | RenderJob | CheckJob | ExportJob | MeshJob | PlaceJob | RefineJob | DoctorJob
+Job = (
+    ReconstructJob | TrainJob | RenderJob | CheckJob | ExportJob | MeshJob | PlaceJob | RefineJob | DoctorJob
+)
 Message = Hello | Job | Cancel | Shutdown
 JOBS = ("reconstruct", "train", "render", "check", "export", "mesh", "place", "refine", "doctor")
 TYPES = ("hello", *JOBS, "cancel", "shutdown")

@@ -264,10 +264,8 @@ def with_checked_paths(job: Job, folders: Folders) -> Job:
     """The job with absolute paths inside the folders; raises ProtocolError for others and for missing ones."""
     paths: dict[str, Any] = {}
     if isinstance(job, ReconstructJob):
-        paths = {field: _existing(job, field, folders) for field in ("run", "image")}
-        if job.mask is not None:
-            paths["mask"] = _existing(job, "mask", folders)
-        paths["out"] = str(folders.to_write(job.out, "out", job.id))
+        paths = _all_existing(job, ("run", "image", "mask", "scribbles"), folders)
+        paths["out"] = _writable(job, "out", folders)
     elif isinstance(job, TrainJob):
         paths = {"data": _existing(job, "data", folders)} | _training_paths(job, folders)
     elif isinstance(job, RenderJob):
@@ -279,8 +277,7 @@ def with_checked_paths(job: Job, folders: Folders) -> Job:
     elif isinstance(job, MeshJob):
         paths = {"cloud": _existing(job, "cloud", folders), "out": _writable(job, "out", folders)}
     elif isinstance(job, PlaceJob):
-        given = ["object", "image", *(name for name in ("mask", "start") if getattr(job, name) is not None)]
-        paths = {field: _existing(job, field, folders) for field in given}
+        paths = _all_existing(job, ("object", "image", "mask", "scribbles", "start"), folders)
         paths["out"] = _writable(job, "out", folders)
     elif isinstance(job, RefineJob):
         paths = {"source": _existing(job, "source", folders), "out": _writable(job, "out", folders)}
@@ -312,6 +309,11 @@ def _writable(job: Job, field: str, folders: Folders) -> str:
 
 def _existing(job: Job, field: str, folders: Folders) -> str:
     return _existing_path(getattr(job, field), field, job, folders)
+
+
+def _all_existing(job: Job, fields: tuple[str, ...], folders: Folders) -> dict[str, Any]:
+    """The same of those fields that are given."""
+    return {field: _existing(job, field, folders) for field in fields if getattr(job, field) is not None}
 
 
 def _existing_path(text: str, field: str, job: Job, folders: Folders) -> str:

@@ -247,13 +247,19 @@ def test_rotations_halfway_as_by_singular_values(generator):
 
 @pytest.mark.parametrize(
     ("encoder", "decoder"),
-    [("dpc", "dpc"), ("capnet", "points"), ("differ", "differ"), ("resnet18", "points")],
+    [
+        ("dpc", "dpc"),
+        ("capnet", "points"),
+        ("differ", "differ"),
+        ("resnet18", "points"),
+        ("{kind: conv, blocks: 1}", "{kind: points, pairs: 0.8}"),
+    ],
 )
 @pytest.mark.slow
 def test_every_network_of_points_exports(runs, tmp_path, encoder, decoder):
     """Random weights of the other encoders and decoders: torch and ONNX Runtime agree."""
     sizes = [f"model.{name}" for name in ("width=8", "features=32", "hidden=32", "points=64")]
-    heads = "[xyz, opacity]" if decoder == "points" else "[xyz]"
+    heads = "[xyz, opacity]" if "points" in decoder else "[xyz]"
     chosen = [f"model.encoder={encoder}", f"model.decoder={decoder}", f"model.heads={heads}"]
     run = load_run(runs["splat"], "cpu")
     run.config = load_recipe("splat", [*sizes, *chosen])

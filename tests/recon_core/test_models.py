@@ -11,7 +11,13 @@ from recon_core.io.weights import save_tensors
 from recon_core.mesh import Meshes, icosphere
 from recon_core.methods.network import ModelConfig, Network
 from recon_core.methods.terms.consistency import angles, crop_to_points
-from recon_core.models.encoders import ResnetEncoderConfig, load_start, make_encoder
+from recon_core.models.encoders import (
+    ConvEncoderConfig,
+    ResidualBlock,
+    ResnetEncoderConfig,
+    load_start,
+    make_encoder,
+)
 from recon_core.models.mesh_decoder import MeshPrediction
 from recon_core.models.pose import (
     PoseHeads,
@@ -253,3 +259,35 @@ def test_crops_around_points_frame_them(generator):
     low, high = uv_px.amin(1), uv_px.amax(1)
     torch.testing.assert_close((high - low).amax(-1), torch.full((3,), 64 / 1.25), atol=1e-3, rtol=0)
     torch.testing.assert_close((high + low) / 2, torch.full((3, 2), 32.0), atol=1e-3, rtol=0)
+
+
+def test_paired_points_mirror_each_other(generator):
+    """Of 20 points, 0.6 in pairs: six with a twin at -x and of the same opacity, at the end; eight are free."""
+    network = model(points=20, decoder={"kind": "points", "pairs": 0.6}, heads=["xyz", "opacity"])
+    for parameter in network.decoder.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator)
+    features, images = torch.randn(3, 512, generator=generator), torch.rand(3, 4, 64, 64, generator=generator)
+    points = network.decoder(features, images)
+    assert points.xyz.shape == (3, 20, 3)
+    torch.testing.assert_close(points.xyz[:, 14:], points.xyz[:, :6] * torch.tensor([-1.0, 1.0, 1.0]))
+    torch.testing.assert_close(points.opacity[:, 14:], points.opacity[:, :6])
+    assert network.decoder.heads["xyz"].out_features == 14 * 3
+
+
+def test_attributes_of_a_field_differ_between_twins(generator):
+    """Colours and parts are asked for at each twin's own place: what is painted on one side is not on the other."""
+    network = model(decoder={"kind": "points", "pairs": 1.0, "attributes": "field"}, heads=["xyz", "parts"])
+    points = network.decoder(torch.randn(2, 512, generator=generator), torch.rand(2, 4, 64, 64))
+    assert points.part_logits.shape == (2, 16, 3)
+    assert (points.part_logits[:, :8] - points.part_logits[:, 8:]).abs().max() > 1e-4
+
+
+def test_residual_blocks_start_as_nothing_and_are_counted(generator):
+    """After the second and third of four halvings: two convolutions and norms each; at first only their bias shows."""
+    plain, deep = (make_encoder(ConvEncoderConfig(blocks=blocks), 64, 8, 32) for blocks in (0, 2))
+    assert count(deep) - count(plain) == 2 * sum(2 * (conv(3, c, c) + 2 * c) for c in (16, 32))
+    block = ResidualBlock(16)
+    maps = torch.randn(2, 16, 8, 8, generator=generator)
+    bias = block.layers[-1].bias[:, None, None]
+    torch.testing.assert_close(block(maps), maps + bias)
+    assert deep(torch.rand(2, 4, 64, 64, generator=generator)).shape == (2, 32)

@@ -174,6 +174,34 @@ def test_picture_shows_start_result_and_rivals():
     assert not np.array_equal(plain, one)
 
 
+def test_box_and_strokes_say_where_the_object_is(tmp_path, quick):
+    """Beside a second thing on a plain wall; the record says how the mask was found, and what excludes each other."""
+    mask, rgb = picture(camera())
+    wall = np.where(mask[..., None] > 127, rgb, 205).astype(np.uint8)
+    wall[5:60, 5:30] = (30, 60, 190)
+    Image.fromarray(wall).save(tmp_path / "photo.png")
+    strokes = np.zeros((*mask.shape, 4), np.uint8)
+    rows, columns = np.nonzero(mask > 127)
+    strokes[(mask > 127) & (np.arange(mask.shape[0])[:, None] % 6 == 0)] = (0, 255, 0, 255)
+    strokes[:4], strokes[30:33, 5:30] = (255, 0, 0, 255), (255, 0, 0, 255)
+    Image.fromarray(strokes).save(tmp_path / "strokes.png")
+    runner, cloud = CliRunner(), written(tmp_path, "cloud.ply")
+    given = ["place", str(cloud), str(tmp_path / "photo.png"), "--out", str(tmp_path / "o"), "--json"]
+    left, top = columns.min() - 4, rows.min() - 4
+    box = ["--box", str(left), str(top), str(columns.max() + 4 - left), str(rows.max() + 4 - top)]
+    share = (mask > 127).mean()
+    for extra, source in {
+        (): "border colour", tuple(box): "in the given box", ("--scribbles", str(tmp_path / "strokes.png")): "strokes",
+    }.items():  # fmt: skip
+        done = runner.invoke(cli.app, [*given, *extra])
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.output)["record"]["mask"]
+        assert source in found["source"]
+        assert (abs(found["share"] - share) < 0.02) == bool(extra)  # without help the second thing is taken too
+    wrong = runner.invoke(cli.app, [*given, *box, "--mask", str(tmp_path / "photo.png")])
+    assert "already says what the object is" in str(wrong.exception)
+
+
 def test_command_line(tmp_path, quick):
     """Files, JSON and sentences; a mistake is no traceback."""
     mask, rgb = picture(camera())

@@ -17,7 +17,7 @@ from recon_core.models.pose import PoseHeads, pose_matrices, rotation_distance, 
 from recon_core.pointcloud import Points
 from recon_core.renderers.splat import optical_depth, splat_mask
 from recon_core.training.batches import draw_batch, fixed_batch, mirror_views
-from recon_core.training.bootstrap import Bootstrap, BootstrapConfig, bootstrap_poses
+from recon_core.training.bootstrap import Bootstrap, BootstrapConfig, bootstrap_poses, common_turns
 from recon_core.training.step import StepInput, run_step
 from recon_core.training.viewsets import open_training_data
 
@@ -52,7 +52,9 @@ def test_hypotheses_start_in_a_ring(representation):
     assert rotations.shape == (2, 4, 3, 3)
     angles = [float(rotation_angle_deg(rotations[0, 0], rotations[0, k]).detach()) for k in range(4)]
     assert angles == pytest.approx([0, 90, 180, 90], abs=1e-2)
-    torch.testing.assert_close(rotations[:, :, 1, 2], torch.full((2, 4), math.cos(math.radians(10))), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        rotations[:, :, 1, 2], torch.full((2, 4), math.cos(math.radians(10))), atol=1e-4, rtol=0
+    )
 
 
 def test_only_the_winner_learns_from_the_masks():
@@ -64,10 +66,13 @@ def test_only_the_winner_learns_from_the_masks():
     batch = StepInput(torch.rand(1, 3, 4, 64, 64), Views(cameras, torch.rand(1, 3, 32, 32)))
     output = run_step(network, batch, recipe, 0.5)
     output.terms["splat_mask"].backward()
+
     def learns(head):
         return head.out.weight.grad is not None and bool(head.out.weight.grad.any())
 
-    assert {k for k, branch in enumerate(network.pose.branches) if learns(branch)} == set(output.winners.tolist())
+    assert {k for k, branch in enumerate(network.pose.branches) if learns(branch)} == set(
+        output.winners.tolist()
+    )
     assert not learns(network.pose.student)
 
 
@@ -82,10 +87,14 @@ def test_the_best_of_the_searched_poses_is_found():
     turns = rotation_about_z(torch.deg2rad(torch.tensor([120.0, 0.0, 200.0])))
     ranked = truth[:, None, :3, :3] @ turns  # rank 1 is the truth
     cameras = pinhole(truth, 32)
-    shape = Points(points.xyz * torch.tensor([1.0, 0.5, 0.3]) + torch.tensor([0.1, 0.15, 0.0]), points.opacity)
+    shape = Points(
+        points.xyz * torch.tensor([1.0, 0.5, 0.3]) + torch.tensor([0.1, 0.15, 0.0]), points.opacity
+    )
     network.decoder.forward = lambda *_: shape
     masks = SplatMask().render(shape, Views(cameras, torch.zeros(1, 3, 32, 32)), 0.5).detach()
-    output = run_step(network, StepInput(torch.rand(1, 3, 4, 64, 64), Views(cameras, masks), ranked[None]), recipe, 0.5)
+    output = run_step(
+        network, StepInput(torch.rand(1, 3, 4, 64, 64), Views(cameras, masks), ranked[None]), recipe, 0.5
+    )
     assert output.winners.tolist() == [1, 1, 1]
 
 
@@ -99,7 +108,9 @@ def test_pose_matrices_look_at_the_origin(generator):
 
 def test_mirrored_views_agree_with_a_mirrored_object(generator):
     """The mask of the mirrored object through the mirrored camera is the flipped mask."""
-    xyz = torch.randn(2, 300, 3, generator=generator) * torch.tensor([0.2, 0.1, 0.15]) + torch.tensor([0.1, 0.0, 0.0])
+    xyz = torch.randn(2, 300, 3, generator=generator) * torch.tensor([0.2, 0.1, 0.15]) + torch.tensor(
+        [0.1, 0.0, 0.0]
+    )
     cameras = pinhole(orbit(torch.tensor([30.0, 30.0, 80.0, 80.0]), torch.full((4,), 15.0)), 32)
     tau = optical_depth(torch.full((4, 300), 0.8), 32)
 
@@ -194,13 +205,29 @@ def test_search_finds_poses_of_an_asymmetric_shape(generator, tmp_path):
     config = BootstrapConfig(templates=2, points=400, first_iterations=200, iterations=30, objects=24)
     found = bootstrap_poses(masks.view(objects, views, 32, 32), 1.875, 2.0, 3, config, generator)
     assert found.rotations.shape == (2, objects, views, 3, 3, 3)
-    offset = found.rotations[0, :, :, 0].flatten(0, 1).transpose(1, 2) @ truth[:, :3, :3]  # object -> canonical
+    offset = (
+        found.rotations[0, :, :, 0].flatten(0, 1).transpose(1, 2) @ truth[:, :3, :3]
+    )  # object -> canonical
     apart = rotation_angle_deg(offset[:, None], offset[None])
     assert float((apart < 40).float().mean(1).max()) > 0.6
     first, second = found.rotations[0, :, :, 0], found.rotations[0, :, :, 1]
     assert bool((rotation_angle_deg(first, second) >= config.apart_deg - 1e-3).all())
     found.save(tmp_path / "poses.safetensors")
     torch.testing.assert_close(Bootstrap.load(tmp_path / "poses.safetensors").rotations, found.rotations)
+
+
+def test_templates_are_turned_to_agree(generator):
+    """Renders of one shape, each turned by so many steps and changed: the turns are found, up to one for all."""
+    shape = torch.rand(12, 40, generator=generator)
+    turned = torch.tensor([0, 6, 6, 0, 3, 11])
+    views = torch.stack([shape.roll(int(step), 0) for step in turned])
+    views = views + 0.3 * torch.rand(views.shape, generator=generator)
+    found = common_turns(views, torch.tensor([5.0, 9.0, 1.0, 0.0, 2.0, 3.0]))
+    assert ((found + turned) % 12).unique().numel() == 1
+
+
+def test_one_template_stays():
+    assert common_turns(torch.rand(1, 8, 5), torch.tensor([3.0])).tolist() == [0]
 
 
 def test_colours_follow_the_objects_mean_colour():

@@ -57,6 +57,22 @@ def test_loss_follows_the_formula(generator):
         assert float(scored[b]) == pytest.approx(expected, abs=1e-9)
 
 
+def test_scores_are_shared_by_hypotheses_that_are_about_as_near(generator):
+    """Targets exp(-d / temperature), normalised, counted one by one; the rotations' term stays."""
+    hypotheses = random_rotations(12, generator).view(3, 4, 3, 3)
+    truth, scores = random_rotations(3, generator), torch.randn(3, 4, generator=generator).double()
+    rotations, scored = viewpoint_loss(hypotheses, scores, truth, temperature=0.3)
+    torch.testing.assert_close(rotations, viewpoint_loss(hypotheses, scores, truth)[0])
+    apart = symmetric_distance(hypotheses, truth[:, None])
+    for b in range(3):
+        share = [math.exp(-float(apart[b, k]) / 0.3) for k in range(4)]
+        log_total = math.log(sum(math.exp(s) for s in scores[b]))
+        expected = sum(share[k] / sum(share) * (log_total - float(scores[b, k])) for k in range(4))
+        assert float(scored[b]) == pytest.approx(expected, abs=1e-9)
+    nearest = viewpoint_loss(hypotheses, scores, truth, temperature=1e-6)[1]
+    torch.testing.assert_close(nearest, viewpoint_loss(hypotheses, scores, truth)[1])
+
+
 @pytest.mark.parametrize("order", [None, 0, 1, 4])
 def test_gradients(order, generator):
     """Against finite differences, with symmetry too, for matrices that need be no rotations."""
