@@ -197,7 +197,9 @@ def test_box_and_strokes_say_where_the_object_is(tmp_path, quick):
         assert done.exit_code == 0, done.output
         found = json.loads(done.output)["record"]["mask"]
         assert source in found["source"]
-        assert (abs(found["share"] - share) < 0.02) == bool(extra)  # without help the second thing is taken too
+        assert (abs(found["share"] - share) < 0.02) == bool(
+            extra
+        )  # without help the second thing is taken too
     wrong = runner.invoke(cli.app, [*given, *box, "--mask", str(tmp_path / "photo.png")])
     assert "already says what the object is" in str(wrong.exception)
 

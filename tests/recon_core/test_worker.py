@@ -218,12 +218,21 @@ def test_reconstruct_refuse_queue_and_crash(start, run, folder):
     stages = [m["stage"] for m in client.all if m["type"] == "progress"]
     assert "load" in stages
 
-    refused = {"image": "/etc/hostname", "run": "/etc", "out": "../two", "mask": "../m.png"}
+    refused = {
+        "image": "/etc/hostname",
+        "run": "/etc",
+        "out": "../two",
+        "mask": "../m.png",
+        "scribbles": "/etc/hostname",
+    }
     for field, path in refused.items():
         job = {"run": str(run), "image": "disc.png", "out": "two"} | {field: path}
         client.send(type="reconstruct", id="bad", **job)
         answer = client.end_of("bad")
         assert (answer["code"], field in answer["message"]) == ("path", True)
+    boxed = {"run": str(run), "image": "disc.png", "out": "two", "device": "cpu", "foreground": "grabcut"}
+    client.send(type="reconstruct", id="bad", **boxed, box=[900, 0, 50.5, 50])
+    assert "of --box 900 0 50.5 50, less than" in client.end_of("bad")["message"]
     client.send(type="reconstruct", id="bad", run=str(run), image="none.png", out="two")
     assert "does not exist" in client.end_of("bad")["message"]
     (folder / "empty.png").touch()

@@ -23,7 +23,14 @@ from recon_core.worker.protocol import ProtocolError, parse_message
     ],
 )  # fmt: skip
 def test_bad_fields_are_refused(fields):
-    message = {"type": "place", "id": "p", "object": "a.ply", "image": "a.png", "out": "o", "box": [0, 0, 9.5, 8]}
+    message = {
+        "type": "place",
+        "id": "p",
+        "object": "a.ply",
+        "image": "a.png",
+        "out": "o",
+        "box": [0, 0, 9.5, 8],
+    }
     parse_message(json.dumps(message | {"elevation_deg": [-10.0, 60.0], "focal_mm": 35.0}).encode())
     with pytest.raises(ProtocolError) as refused:
         parse_message(json.dumps(message | fields).encode())
@@ -49,11 +56,23 @@ def test_an_object_is_placed(start, folder):  # noqa: F811
     assert record["focal_px"] == pytest.approx(50 / 36 * 80)
     fractions = [m["fraction"] for m in client.all if m["type"] == "progress" and m["fraction"] is not None]
     assert fractions == sorted(fractions)
-    for field, path in {"object": "/etc/hostname", "mask": "none.png", "start": "/etc/hostname", "out": "../x", "scribbles": "/etc/hostname"}.items():
+    for field, path in {
+        "object": "/etc/hostname",
+        "mask": "none.png",
+        "start": "/etc/hostname",
+        "out": "../x",
+        "scribbles": "/etc/hostname",
+    }.items():
         message = {"type": "place", "id": "bad", "object": "box.ply", "image": "photo.png", "out": "o"}
         client.send(**message | {field: path})
         assert client.end_of("bad")["code"] == "path"
-    far = {"type": "place", "object": "box.ply", "image": "photo.png", "out": "x", "box": [900.0, 0.0, 50.0, 50.0]}
+    far = {
+        "type": "place",
+        "object": "box.ply",
+        "image": "photo.png",
+        "out": "x",
+        "box": [900.0, 0.0, 50.0, 50.0],
+    }
     client.send(**far, id="far")
     assert "of --box 900 0 50 50, less than" in client.end_of("far")["message"]
     (folder / "none.json").write_text("{}")
