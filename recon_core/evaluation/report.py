@@ -2,15 +2,13 @@
 """The evaluation as one HTML file that fetches nothing: tables, histograms, pictures and a cloud viewer."""
 
 import html
-from importlib.resources import files
-from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from ..pointcloud import PointCloud
-from ..viewer.pack import cloud_picture, packed, resource, safe_json, unit_to_bytes, webp
+from ..viewer.pack import cloud_picture, filled, packed, page, safe_json, unit_to_bytes, webp
 from ..visual import color_labels, mask_overlay, palette
 from .histogram import Series, histogram
 from .scores import METHODS, MetricInfo
@@ -27,19 +25,19 @@ ERROR_LIMIT = 0.1  # distance at the end of the viewer's colour ramp, object uni
 def render_report(evaluation: "Evaluation") -> str:
     """The page as text."""
     result = evaluation.result
-    template = files("recon_core.evaluation").joinpath("report.html").read_text(encoding="utf-8")
-    return Template(template).substitute(
-        title=f"Evaluation on the {html.escape(result['split'])} split",
-        subtitle=_subtitle(result),
-        summary=_summary(result),
-        notes="".join(f"<li>{html.escape(note)}</li>" for note in result["notes"]),
-        histograms=_histograms(result),
-        order=_order(evaluation),
-        objects="\n".join(_object(one) for one in evaluation.exhibits),
-        data=_data(evaluation),
-        style=resource("style.css"),
-        script=resource("viewer.js"),
+    body = filled(
+        "recon_core.evaluation",
+        "report.html",
+        {
+            "summary": _summary(result),
+            "notes": "".join(f"<li>{html.escape(note)}</li>" for note in result["notes"]),
+            "histograms": _histograms(result),
+            "order": _order(evaluation),
+            "objects": "\n".join(_object(one) for one in evaluation.exhibits),
+        },
     )
+    title = f"Evaluation on the {html.escape(result['split'])} split"
+    return page(title, _subtitle(result), body, _data(evaluation))
 
 
 def _subtitle(result: dict[str, Any]) -> str:

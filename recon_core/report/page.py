@@ -3,10 +3,8 @@
 
 import html
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from statistics import median
-from string import Template
 from typing import Any
 
 from .. import __version__
@@ -14,7 +12,7 @@ from ..confidence.visibility import NAMES
 from ..errors import ConfigError
 from ..io.atomic import write_text
 from ..pointcloud import PointCloud
-from ..viewer.pack import packed, resource, safe_json, unit_to_bytes
+from ..viewer.pack import filled, packed, page, safe_json, text, unit_to_bytes
 from ..visual import palette
 from .pictures import CONFIDENCE_RAMP, VISIBILITY_COLORS, Figure, photo_figures, side_figures
 from .results import Result, read_results, section
@@ -39,21 +37,22 @@ def write_report(paths: Sequence[Path], out: Path, photos: Path | None = None) -
 
 def render_page(results: Sequence[Result]) -> str:
     """The page as text; there is at least one result."""
-    template = files("recon_core.report").joinpath("page.html").read_text(encoding="utf-8")
     kinds = _kinds(results)
     count = len(results)
-    return Template(template).substitute(
-        title="Reconstruction" if count == 1 else f"{count} reconstructions",
-        subtitle=html.escape(_subtitle(results)),
-        objects="\n".join(_card(one) for one in results),
-        show=_buttons([*kinds, *(["both"] if len(kinds) > 1 else [])]),
-        one_kind="hidden" if len(kinds) == 1 else "",
-        one_result="hidden" if count == 1 else "",
-        paint=_buttons(["plain", "rgb", "part", *_channels(results)]),
-        data=_data(results, kinds),
-        style=resource("style.css"),
-        script=resource("viewer.js"),
+    body = filled(
+        "recon_core.report",
+        "page.html",
+        {
+            "objects": "\n".join(_card(one) for one in results),
+            "show": _buttons([*kinds, *(["both"] if len(kinds) > 1 else [])]),
+            "one_kind": "hidden" if len(kinds) == 1 else "",
+            "one_result": "hidden" if count == 1 else "",
+            "paint": _buttons(["plain", "rgb", "part", *_channels(results)]),
+        },
     )
+    title = "Reconstruction" if count == 1 else f"{count} reconstructions"
+    style = text("recon_core.report", "page.css")
+    return page(title, html.escape(_subtitle(results)), body, _data(results, kinds), style)
 
 
 def _subtitle(results: Sequence[Result]) -> str:

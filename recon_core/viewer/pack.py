@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Mapping
 from importlib.resources import files
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,23 @@ _COORDINATE_UNITS = 16384  # of the viewer's 16-bit coordinates
 _BACKDROP = (1, 254, 3)  # becomes transparent; no shaded point has exactly this colour
 
 
-def resource(name: str) -> str:
-    """The text of viewer.js or style.css."""
-    return files("recon_core.viewer").joinpath(name).read_text(encoding="utf-8")
+def page(title: str, subtitle: str, body: str, data: str, style: str = "") -> str:
+    """A whole HTML page that fetches nothing; title, subtitle and body are HTML, data is JSON (safe_json)."""
+    own = "recon_core.viewer"
+    known = {"style": text(own, "style.css") + style, "script": text(own, "viewer.js")}
+    return filled(
+        own, "page.html", {"title": title, "subtitle": subtitle, "body": body, "data": data, **known}
+    )
+
+
+def filled(package: str, name: str, values: Mapping[str, str]) -> str:
+    """A package's template with its $names replaced."""
+    return Template(text(package, name)).substitute(values)
+
+
+def text(package: str, name: str) -> str:
+    """A file that comes with a package."""
+    return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def packed(cloud: PointCloud, channels: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""WordNet numbers of ShapeNet's categories, and the part names of the three that come with ours."""
+"""WordNet numbers of ShapeNet's categories, and the part names of those that `recon shapes` makes."""
 
-# The 13 categories of 3D-R2N2 and NMR.
+# The 13 categories of 3D-R2N2 and NMR, and beds.
 NAMES = {
-    "02691156": "airplane", "02828884": "bench", "02933112": "cabinet", "02958343": "car", "03001627": "chair",
-    "03211117": "display", "03636649": "lamp", "03691459": "speaker", "04090263": "rifle", "04256520": "sofa",
-    "04379243": "table", "04401088": "phone", "04530566": "vessel",
+    "02691156": "airplane", "02818832": "bed", "02828884": "bench", "02933112": "cabinet",
+    "02958343": "car", "03001627": "chair", "03211117": "display", "03636649": "lamp",
+    "03691459": "speaker", "04090263": "rifle", "04256520": "sofa", "04379243": "table",
+    "04401088": "phone", "04530566": "vessel",
 }  # fmt: skip
 NUMBERS = {name: number for number, name in NAMES.items()}
 
-# ShapeNet-Part's ids in their order, which is that of `recon shapes` too.
+# Ids in the order of `recon shapes`, which is ShapeNet-Part's where that has the category.
 PARTS = {
     "airplane": ("body", "wing", "tail", "engine"),
+    "bed": ("mattress", "frame", "pillow", "leg"),
+    "bench": ("back", "seat", "leg", "arm"),
+    "cabinet": ("body", "door", "drawer", "leg"),
     "car": ("roof", "hood", "wheel", "body"),
     "chair": ("back", "seat", "leg", "arm"),
+    "lamp": ("base", "lampshade", "canopy", "tube"),
+    "sofa": ("back", "seat", "arm", "leg"),
+    "table": ("top", "leg", "drawer", "shelf"),
 }
 
 
