@@ -45,10 +45,12 @@ class Exported:
     content: dict[str, Any]
 
 
-def export_run(run_folder: str | Path, out: str | Path) -> Exported:
+def export_run(run_folder: str | Path, out: str | Path, half: bool = False) -> Exported:
     """Write OUT (.onnx) and the card beside it (.json); raises the ReconError family.
 
-    MissingDependency without the onnx extra, ConfigError for a model that cannot be exported or another ending.
+    half: weights in half precision; how far that moves points is looked at, and noted in the card.
+    MissingDependency without the onnx extra, ConfigError for a model that cannot be exported, one that half precision
+    changes, or another ending.
     """
     out = Path(out)
     if out.suffix.lower() != ".onnx":
@@ -61,7 +63,9 @@ def export_run(run_folder: str | Path, out: str | Path) -> Exported:
         )
     frame = _frame(run)
     data, names, shapes = build_model(run, frame)
+    data, weights = _halved(data, run.input_size) if half else (data, {})
     card = describe(run, frame, names, shapes) | {
+        **weights,
         "file": out.name,
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -73,6 +77,14 @@ def export_run(run_folder: str | Path, out: str | Path) -> Exported:
     except OSError as error:
         raise ConfigError(f"--out {out} cannot be written: {error.strerror or error}.") from error
     return Exported(out, out.with_suffix(".json"), card)
+
+
+def _halved(data: bytes, size: int) -> tuple[bytes, dict[str, Any]]:
+    """The file with half the bytes, and what its card says of that."""
+    from .half_weights import half_weights, points_moved
+
+    narrow = half_weights(data)
+    return narrow, {"weights": "float16", "points_moved_by_half": points_moved(data, narrow, size)}
 
 
 def build_model(run: LoadedRun, frame: CanonicalFrame) -> tuple[bytes, list[str], list[list[int]]]:

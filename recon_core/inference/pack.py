@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`recon pack`: a finished run as a folder to hand on, weights in half precision, ONNX model and a card for people."""
 
-import hashlib
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from ..io.weights import load_tensors, read_json, save_tensors
 from ..methods.run import read_run_recipe
 from ..training.checkpoints import find_checkpoint
 from .export import export_run
-from .half_weights import LEAST_VALUES, half_weights
+from .half_weights import LEAST_VALUES
 
 KEPT = ("config.yaml", "confidence.json", "canonical.json")
 
@@ -85,12 +84,8 @@ def _halved(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def _write_onnx(checkpoint: Path, target: Path, licence: str) -> None:
     """The model and its card; the card keeps the scores of the run that is packed."""
-    model = target / "model.onnx"
-    exported = export_run(checkpoint, model)
-    data = half_weights(model.read_bytes())
-    model.write_bytes(data)
-    changes = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "weights": "float16"}
-    write_json(target / "model.json", exported.content | changes | {"licence": licence})
+    exported = export_run(checkpoint, target / "model.onnx", half=True)
+    write_json(target / "model.json", exported.content | {"licence": licence})
 
 
 def card_page(name: str, card: dict[str, Any], run: Path) -> str:

@@ -65,3 +65,41 @@ def test_weights_that_do_not_fit_are_refused():
 
     with pytest.raises(ConfigError, match="do not fit half precision"):
         half_weights(two_layers(scale=1e6)[0])
+
+
+def linear_points(weights: np.ndarray) -> bytes:
+    """image (1,H,W,4) -> xyz (N,3), linear in the picture's mean color; weights (4,3N)."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    count = weights.shape[1] // 3
+    constants = {"w": weights.astype(np.float32), "axes": np.array([1, 2]), "shape": np.array([count, 3])}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["float", "axes"], ["mean"], keepdims=0),
+            helper.make_node("MatMul", ["mean", "w"], ["flat"]),
+            helper.make_node("Reshape", ["flat", "shape"], ["xyz"]),
+        ],
+        "g",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, "h", "w", 4])],
+        [helper.make_tensor_value_info("xyz", TensorProto.FLOAT, [count, 3])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    opsets = [helper.make_opsetid("", 18)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+
+
+def test_how_far_points_move_is_measured_and_too_far_is_refused():
+    from recon_core.inference.half_weights import half_weights, points_moved
+
+    weights = np.random.default_rng(0).normal(0, 1e-3, (4, 3 * 500))
+    whole = linear_points(weights)
+    moved = points_moved(whole, half_weights(whole), 32)
+    assert 0 < moved["mean"] < moved["largest"] < 1e-3
+    assert points_moved(whole, whole, 32) == {"mean": 0.0, "largest": 0.0}
+    shifted = weights.copy()
+    shifted[3] += 1e-3  # coverage: a third of the picture
+    with pytest.raises(ConfigError, match="leave --half out"):
+        points_moved(whole, linear_points(shifted), 32)
+    with pytest.raises(ConfigError, match="leave --half out"):
+        points_moved(whole, linear_points(weights * np.nan), 32)
