@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from . import cli_mask
+
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
@@ -39,9 +41,10 @@ def refine(
         ),
     ] = "auto",
     steps: Annotated[int, typer.Option("--steps", min=1, help="At most so many steps.")] = 120,
-    foreground: Annotated[
-        str, typer.Option("--foreground", help="How to find the object: auto, alpha, border or grabcut.")
-    ] = "auto",
+    foreground: cli_mask.Foreground = "auto",
+    box: cli_mask.Box = None,
+    scribbles: cli_mask.Scribbles = None,
+    segmenter: cli_mask.Segmenter = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
@@ -50,6 +53,6 @@ def refine(
 
     request = verb.RefineRequest(
         source, tuple(images), out, tuple(mask or ()), tuple(camera or ()), foreground,
-        pose, symmetry, steps,  # type: ignore[arg-type]
+        pose, symmetry, steps, cli_mask.hints_from(box, scribbles, segmenter),  # type: ignore[arg-type]
     )  # fmt: skip
     raise typer.Exit(verb.run(request, as_json, quiet))

@@ -13,6 +13,7 @@ import torch
 from ..cameras import Cameras, from_transforms
 from ..errors import ConfigError, InputError
 from ..inference.foreground import find_mask
+from ..inference.hints import MaskHints
 from ..io.images import LoadedImage, read_image
 from ..io.ply import read_ply
 from ..pointcloud import PointCloud
@@ -94,7 +95,11 @@ def _rigid(cameras: Cameras) -> bool:
 
 
 def read_views(
-    images: Sequence[Path], masks: Sequence[Path], cameras: Sequence[Cameras], foreground: str
+    images: Sequence[Path],
+    masks: Sequence[Path],
+    cameras: Sequence[Cameras],
+    foreground: str,
+    hints: MaskHints | None = None,
 ) -> list[View]:
     """Images with masks and cameras, in order; raises ConfigError and InputError where they do not go together."""
     if masks and len(masks) != len(images):
@@ -107,14 +112,16 @@ def read_views(
             "transforms.json with a frame for each."
         )
     return [
-        _view(path, masks[index] if masks else None, camera, foreground)
+        _view(path, masks[index] if masks else None, camera, foreground, hints)
         for index, (path, camera) in enumerate(zip(images, cameras, strict=True))
     ]
 
 
-def _view(path: Path, mask_path: Path | None, camera: Cameras, foreground: str) -> View:
+def _view(
+    path: Path, mask_path: Path | None, camera: Cameras, foreground: str, hints: MaskHints | None
+) -> View:
     image = read_image(path)
-    mask, source = find_mask(image, mask_path, foreground, name=str(path))
+    mask, source = find_mask(image, mask_path, foreground, str(path), hints=hints)
     height, width = mask.shape
     if abs(width / height * camera.height / camera.width - 1) > _ASPECT_TOLERANCE:
         raise InputError(

@@ -3,7 +3,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -14,6 +14,7 @@ from .. import __version__
 from ..cameras import Cameras
 from ..errors import ConfigError, InputError
 from ..inference.foreground import check_method
+from ..inference.hints import MaskHints, check_hints
 from ..inference.photo_camera import colors_from_photo, pose_record
 from ..inference.reconstruct import COLOR_SOURCES
 from ..io.atomic import write_json
@@ -43,10 +44,12 @@ class RefineRequest:
     pose: Pose = "auto"
     symmetry: Symmetry = "auto"
     steps: int = RefineOptions.steps
+    hints: MaskHints = field(default_factory=MaskHints)
 
     def __post_init__(self) -> None:
         """Raise ConfigError for values that make no sense."""
-        check_method(self.foreground)
+        check_method(self.foreground, self.hints)
+        check_hints(self.hints, self.masks[0] if self.masks else None, len(self.images))
         if self.pose not in get_args(Pose):
             raise ConfigError(f"pose is {self.pose!r}, expected auto, fit or keep.")
         if not self.images:
@@ -74,7 +77,8 @@ def refine_files(request: RefineRequest, report: Report = lambda _stage, _share:
     report("load", 0.0)
     options = request.options()
     source = read_source(request.source)
-    views = read_views(request.images, request.masks, _cameras(request, source), request.foreground)
+    cameras = _cameras(request, source)
+    views = read_views(request.images, request.masks, cameras, request.foreground, request.hints)
     report("refine", 0.1)
     refined = refine(
         source.cloud,
