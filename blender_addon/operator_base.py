@@ -29,8 +29,15 @@ def start_job(
     operator: Any, make: Callable[[], Job], expected: tuple[type[Exception], ...] = (UserError,)
 ) -> set[str]:
     """Make a job and start it; what cannot start, or failed at once, is refused."""
+    return started(operator, lambda: session.start(make()), expected)
+
+
+def started(
+    operator: Any, start: Callable[[], Job], expected: tuple[type[Exception], ...] = (UserError,)
+) -> set[str]:
+    """The same of a job that `start` makes and starts."""
     try:
-        job = session.start(make())
+        job = start()
     except expected as error:
         return refuse(operator, error)
     return refuse(operator, UserError(job.error)) if job.state == FAILED else {"FINISHED"}

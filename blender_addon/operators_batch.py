@@ -25,7 +25,7 @@ from . import (
     worker_jobs,
 )
 from .jobs import Job, UserError
-from .operator_base import refuse
+from .operator_base import started
 from .operators_reconstruct import model_file, record_of, self_title
 from .panel_base import Section, column
 
@@ -56,14 +56,7 @@ class RECON_OT_reconstruct_folder(bpy.types.Operator):
         return not any(job.title == self_title() for job in session.jobs.active)
 
     def execute(self, context: Any) -> set[str]:
-        try:
-            job = start(context.scene, self.wait)
-        except UserError as error:
-            return refuse(self, error)
-        if job.error:
-            self.report({"ERROR"}, job.error)
-            return {"CANCELLED"}
-        return {"FINISHED"}
+        return started(self, lambda: start(context.scene, self.wait))
 
 
 def start(scene: Any, wait: bool = False) -> Job:

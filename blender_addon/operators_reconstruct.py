@@ -23,8 +23,8 @@ from . import (
 )
 from .crop import CropError, crop_square, fit_box
 from .foreground import find_mask
-from .jobs import FAILED, Job, UserError
-from .operator_base import OnPoints, refuse
+from .jobs import Job, UserError
+from .operator_base import OnPoints, refuse, started
 
 
 def model_file(settings: Any) -> Path:
@@ -127,14 +127,7 @@ class RECON_OT_reconstruct(bpy.types.Operator):
         return not any(job.title == self_title() for job in session.jobs.active)
 
     def execute(self, context: Any) -> set[str]:
-        try:
-            job = start_reconstruction(context.scene, self.wait)
-        except (UserError, CropError) as error:
-            return refuse(self, error)
-        if job.state == FAILED:
-            self.report({"ERROR"}, job.error)
-            return {"CANCELLED"}
-        return {"FINISHED"}
+        return started(self, lambda: start_reconstruction(context.scene, self.wait), (UserError, CropError))
 
 
 class RECON_OT_reconstruct_again(OnPoints):

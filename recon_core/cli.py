@@ -202,6 +202,13 @@ def reconstruct(
     box: cli_mask.Box = None,
     scribbles: cli_mask.Scribbles = None,
     segmenter: cli_mask.Segmenter = None,
+    refine: Annotated[
+        bool,
+        typer.Option(
+            "--refine",
+            help="Fit the cloud and its pose to the mask, as `recon refine` does (1 to 2 s an image).",
+        ),
+    ] = False,
     report: Annotated[
         bool, typer.Option("--report", help="Show all results on a page, OUT/report.html.")
     ] = False,
@@ -215,7 +222,9 @@ def reconstruct(
     run = run or shipped_run()
     hints = cli_mask.hints_from(box, scribbles, segmenter)
     raise typer.Exit(
-        reconstruct_and_report(images, run, out, mask, foreground, device, as_json, confidence, hints, report)
+        reconstruct_and_report(
+            images, run, out, mask, foreground, device, as_json, confidence, hints, report, refine
+        )
     )
 
 

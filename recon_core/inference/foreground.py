@@ -6,6 +6,7 @@ A box or strokes (hints.py) say where it is. Every estimate ends as coverage, wi
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -25,7 +26,8 @@ KEEP_SHARE = 0.02
 KEEP_SHARE_CLUTTER, KEEP_SHARE_BOX = 0.15, 0.05
 # Estimation runs on a copy with at most this many pixels along the longer side.
 BORDER_SIDE, GRABCUT_SIDE = 448, 224
-_FIX = "Give a mask with --mask FILE, or an image with a transparent background"
+_GRAPH_CUT, _DOUBTFUL = "graph cut (estimated, check it)", "graph cut (doubtful: give --box or --scribbles)"
+_FIX = "Give a mask with --mask FILE, or an image with a transparent background, or say where it is with --box"
 
 
 def find_mask(
@@ -51,6 +53,12 @@ def find_mask(
         return _checked(mask, f"The mask {mask_path}"), source
     mask, source = _with_hints(image, method, hints, name) if hints else _estimate(image, method, name)
     return _checked(mask, f"{name}: the foreground found by {source}"), source
+
+
+def mask_record(mask: np.ndarray, source: str) -> dict[str, Any]:
+    """What a result's JSON file says of the mask (H,W) uint8 that find_mask found."""
+    share = round(float((mask > 127).mean()), 5)
+    return {"source": source, "doubtful": source == _DOUBTFUL, "share": share}
 
 
 def check_method(method: str, hints: MaskHints | None = None) -> None:
@@ -81,7 +89,8 @@ def _estimate(image: LoadedImage, method: str, name: str) -> tuple[np.ndarray, s
             raise InputError(
                 f"{name}: the background at the border is not plain. {_FIX}, or try --foreground grabcut."
             )
-    return _graph_cut(rgb, None), "graph cut (estimated, check it)"
+    mask, doubtful = _unaided(rgb)
+    return mask, _DOUBTFUL if doubtful else _GRAPH_CUT
 
 
 def _with_hints(image: LoadedImage, method: str, hints: MaskHints, name: str) -> tuple[np.ndarray, str]:
@@ -121,17 +130,35 @@ def _plain(rgb: np.ndarray) -> np.ndarray | None:
     return _at_scale(mask_by_border_color, rgb, BORDER_SIDE)
 
 
-def _graph_cut(rgb: np.ndarray, region: Region | None) -> np.ndarray:
-    """Coverage (H,W) uint8 by graph cuts."""
+def _graph_cut(rgb: np.ndarray, region: Region) -> np.ndarray:
+    """Coverage (H,W) uint8 by graph cuts from what is known."""
     from .grabcut import mask_by_graph_cut
+    from .unaided import mask_unaided
 
     def estimate(small: np.ndarray) -> np.ndarray | None:
-        known = None if region is None else region.known((small.shape[0], small.shape[1]))
+        known = region.known((small.shape[0], small.shape[1]))
+        if known is None:  # a box around everything
+            return mask_unaided(small)[0]
         mask = mask_by_graph_cut(small, known)
-        return mask if mask is None or known is None else _kept(mask, known)
+        return None if mask is None else _kept(mask, known)
 
-    mask = _at_scale(estimate, rgb, GRABCUT_SIDE, KEEP_SHARE_CLUTTER if region is None else 0.0)
+    mask = _at_scale(estimate, rgb, GRABCUT_SIDE, 0.0)
     return np.zeros(rgb.shape[:2], np.uint8) if mask is None else mask
+
+
+def _unaided(rgb: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Coverage (H,W) uint8 by graph cuts from nothing, and whether it is doubtful."""
+    from .unaided import mask_unaided
+
+    doubtful = True
+
+    def estimate(small: np.ndarray) -> np.ndarray | None:
+        nonlocal doubtful
+        mask, doubtful = mask_unaided(small)
+        return mask
+
+    mask = _at_scale(estimate, rgb, GRABCUT_SIDE, KEEP_SHARE_CLUTTER)
+    return np.zeros(rgb.shape[:2], np.uint8) if mask is None else mask, doubtful
 
 
 def _kept(mask: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GrabCut: two colour mixtures and minimum cuts in turn, from what a user said or from the picture's border.
+"""GrabCut: two colour mixtures and minimum cuts in turn, from what a user said.
 
-After Rother, Kolmogorov and Blake, "GrabCut" (2004). Where the user said nothing, the picture's rim is background.
-The cuts are scipy's maximum flow.
+After Rother, Kolmogorov and Blake, "GrabCut" (2004). The cuts are scipy's maximum flow. Where the user said nothing:
+unaided.py.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
 from .color_mixture import color_cost
-from .first_guess import BACKGROUND, OBJECT, first_guess, rim_of
+from .first_guess import BACKGROUND, OBJECT, first_guess
 from .plain_background import lab_from_srgb
 
 ITERATIONS = 5
@@ -23,27 +23,30 @@ CERTAIN = 2000.0
 _LEAST_PIXELS = 30
 
 
-def mask_by_graph_cut(rgb: np.ndarray, known: np.ndarray | None = None, seed: int = 0) -> np.ndarray | None:
+def mask_by_graph_cut(rgb: np.ndarray, known: np.ndarray, seed: int = 0) -> np.ndarray | None:
     """Object mask (H,W) bool of rgb (H,W,3) uint8 in a cluttered picture; None when nothing stands out.
 
-    known (H,W): OBJECT, BACKGROUND and UNKNOWN (first_guess.py); None when the user said nothing.
+    known (H,W): OBJECT, BACKGROUND and UNKNOWN (first_guess.py).
     """
-    top, bottom, left, right = _without_bars(rgb) if known is None else (0, rgb.shape[0], 0, rgb.shape[1])
-    inner = rgb[top:bottom, left:right]
-    if min(inner.shape[:2]) < 8:
+    if min(rgb.shape[:2]) < 8:
         return None
     rng = np.random.default_rng(seed)
-    guess = first_guess(lab_from_srgb(inner).astype(np.float64), known, rng)
-    if known is None:
-        known = np.where(rim_of(*inner.shape[:2]), BACKGROUND, 0).astype(np.int8)
-        guess &= known != BACKGROUND
-    mask = np.zeros(rgb.shape[:2], bool)
-    mask[top:bottom, left:right] = _alternate(inner, known, guess, rng)
+    guess = first_guess(lab_from_srgb(rgb).astype(np.float64), known, rng)
+    mask = alternate(rgb, known, guess, rng)
     return mask if mask.any() else None
 
 
-def _alternate(rgb: np.ndarray, known: np.ndarray, guess: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mixtures and cuts in turn on rgb (H,W,3) uint8 from a guess (H,W) bool until the mask stands still."""
+def alternate(
+    rgb: np.ndarray,
+    known: np.ndarray,
+    guess: np.ndarray,
+    rng: np.random.Generator,
+    prior: np.ndarray | None = None,
+) -> np.ndarray:
+    """Mixtures and cuts in turn on rgb (H,W,3) uint8 from a guess (H,W) bool until the mask stands still.
+
+    prior (H,W): nats by which each pixel is likelier to be object than its colour says.
+    """
     lab = lab_from_srgb(rgb).astype(np.float64)
     edges, colors, mask = _edges(lab), lab.reshape(-1, 3), guess
     for _ in range(ITERATIONS):
@@ -52,6 +55,8 @@ def _alternate(rgb: np.ndarray, known: np.ndarray, guess: np.ndarray, rng: np.ra
         object_cost = color_cost(colors, colors[mask.ravel()], rng)
         background_cost = color_cost(colors, colors[~mask.ravel()], rng)
         unary = (object_cost - background_cost).reshape(mask.shape)
+        if prior is not None:
+            unary -= prior
         unary[known == OBJECT], unary[known == BACKGROUND] = -CERTAIN, CERTAIN
         updated = minimum_cut(unary, edges)
         change, mask = (updated != mask).mean(), updated
@@ -60,22 +65,24 @@ def _alternate(rgb: np.ndarray, known: np.ndarray, guess: np.ndarray, rng: np.ra
     return mask
 
 
+def cut_energy(rgb: np.ndarray, mask: np.ndarray, prior: np.ndarray, rng: np.random.Generator) -> float:
+    """What cuts minimise, in nats per pixel of rgb (H,W,3) with mask (H,W) bool, less that of a picture without object.
+
+    0 for a mask that cannot be cut; the lower the better.
+    """
+    if not _can_be_cut(mask):
+        return 0.0
+    lab = lab_from_srgb(rgb).astype(np.float64)
+    colors, inside = lab.reshape(-1, 3), mask.ravel()
+    first, second, weight = _edges(lab)
+    apart = color_cost(colors[inside], colors[inside], rng).sum()
+    apart += color_cost(colors[~inside], colors[~inside], rng).sum()
+    border = weight[inside[first] != inside[second]].sum()
+    return float((apart + border - prior[mask].sum() - color_cost(colors, colors, rng).sum()) / mask.size)
+
+
 def _can_be_cut(mask: np.ndarray) -> bool:
     return min(int(mask.sum()), int((~mask).sum())) >= _LEAST_PIXELS
-
-
-def _without_bars(rgb: np.ndarray) -> tuple[int, int, int, int]:
-    """Bounds (top, bottom, left, right) without letterbox bars of one colour.
-
-    Constant rows and columns together are not bars but a plain background, which is left alone.
-    """
-    height, width = rgb.shape[:2]
-    rows, columns = (
-        np.flatnonzero((rgb.max(axis).astype(int) - rgb.min(axis) >= 12).any(-1)) for axis in (1, 0)
-    )
-    if len(rows) == 0 or len(columns) == 0 or (len(rows) < height and len(columns) < width):
-        return 0, height, 0, width
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
 def _edges(lab: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

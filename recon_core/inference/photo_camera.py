@@ -12,6 +12,10 @@ from ..data.crop import MASK_THRESHOLD
 # A few stray points must not decide the size of the object.
 _STRAY_SHARE = 0.005
 _STRAY_REACH = 0.2
+_REFINED = "refined"
+_PREDICTED = (
+    "predicted; focal length and principal point in pixels fitted to the mask's box at a fixed distance"
+)
 # Colour-blind-safe ramp from low to high, for clouds without any colour.
 _RAMP = ((52, 62, 120), (44, 120, 142), (70, 170, 120), (190, 205, 70), (250, 230, 110))
 
@@ -50,8 +54,8 @@ def _mask_box(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array([columns[0], rows[0]], float), np.array([columns[-1] + 1, rows[-1] + 1], float)
 
 
-def pose_record(camera: Cameras) -> dict[str, Any]:
-    """The pose for a JSON file: a quaternion, and the camera with nerfstudio's keys."""
+def pose_record(camera: Cameras, refined: bool = False) -> dict[str, Any]:
+    """The pose for a JSON file: a quaternion, and the camera with nerfstudio's keys; predicted, or refined."""
     matrix = camera.world_to_cam
     return {
         "quaternion_wxyz": matrix_to_quaternion(matrix[:, :3, :3])[0].tolist(),
@@ -65,9 +69,28 @@ def pose_record(camera: Cameras) -> dict[str, Any]:
             "h": camera.height,
             "transform_matrix": camera_to_world(matrix)[0].tolist(),
         },
-        "note": "rotation from the cloud's frame to the camera's (+X right, +Y up, looking along -Z), predicted; "
-        "focal length and principal point in pixels fitted to the mask's box at a fixed distance",
+        "note": "rotation from the cloud's frame to the camera's (+X right, +Y up, looking along -Z), "
+        + (_REFINED if refined else _PREDICTED),
     }
+
+
+def result_pose(
+    camera: Cameras | None, hypotheses: tuple[np.ndarray, np.ndarray] | None, refined: bool
+) -> dict[str, Any] | None:
+    """The pose of a result for its JSON file; a predicted one with all viewpoints that the model thought possible."""
+    if camera is None or refined or hypotheses is None:
+        return None if camera is None else pose_record(camera, refined)
+    return pose_record(camera) | {"hypotheses": hypotheses_record(*hypotheses)}
+
+
+def hypotheses_record(rotations: np.ndarray, scores: np.ndarray) -> list[dict[str, Any]]:
+    """The viewpoints (K,3,3) that a model thinks possible, cloud to camera, for a JSON file; the likeliest first."""
+    order = np.argsort(-scores, kind="stable")
+    quaternions = matrix_to_quaternion(torch.as_tensor(rotations[order].copy(), dtype=torch.float64)).tolist()
+    return [
+        {"quaternion_wxyz": one, "score": round(float(scores[index]), 5)}
+        for one, index in zip(quaternions, order, strict=True)
+    ]
 
 
 def colors_from_photo(xyz: np.ndarray, camera: Cameras, rgba: np.ndarray) -> np.ndarray:

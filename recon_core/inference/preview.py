@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One picture per reconstruction: the input with the mask that was used, the crop, and the cloud from all sides."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_dilation
@@ -22,11 +24,12 @@ def draw_preview(
     cloud: PointCloud,
     part_names: list[str],
     rotation: np.ndarray | None = None,
+    more: tuple[Sequence[np.ndarray], Sequence[str]] = ((), ()),
 ) -> np.ndarray:
     """Draw the preview (H,W,3) uint8 of one result.
 
     rgba (H,W,4) and mask (H,W) uint8 are the photograph's, crop (S,S,4) is the model's input; rotation (3,3),
-    where the model predicts one, turns the cloud as the photograph shows it.
+    where the model predicts one, turns the cloud as the photograph shows it. more: another row and what it shows.
     """
     photo = visual.to_rgb(rgba)
     first = [_fitted(photo), _fitted(show_mask(photo, mask)), _fitted(visual.to_rgb(crop, (128, 128, 128)))]
@@ -35,6 +38,9 @@ def draw_preview(
         first.append(visual.draw_cloud(_as_photographed(cloud.xyz, rotation), cloud.colors, 0, 0, TILE))
         texts.append("cloud, photo's view")
     rows, labels = [first], [texts]
+    if more[0]:
+        rows.append(list(more[0]))
+        labels.append(list(more[1]))
     rows.append([_side(cloud, cloud.colors, azimuth) for azimuth in _AZIMUTHS_DEG])
     labels.append([f"azimuth {azimuth}°" for azimuth in _AZIMUTHS_DEG])
     if cloud.labels is not None:

@@ -23,9 +23,9 @@ from ..io.images import LoadedImage, read_image, write_png
 from ..io.ply import write_ply
 from ..pointcloud import PointCloud, Points
 from ..vocabulary import Vocabulary, read_vocabulary
-from .foreground import check_method, find_mask
+from .foreground import check_method, find_mask, mask_record
 from .hints import MaskHints, check_hints
-from .photo_camera import colors_by_height, colors_from_photo, fit_camera, pose_record
+from .photo_camera import colors_by_height, colors_from_photo, fit_camera, result_pose
 from .result_files import MASK_ENDING, distinct_stems, relative_path
 
 # Colours are looked up in the photograph itself, at most this many pixels wide.
@@ -81,6 +81,10 @@ class Reconstruction:
     frame: str
     timings_ms: dict[str, float] = field(default_factory=dict)
     confidence: Confidence | None = None
+    # The viewpoints that the model thinks possible: rotations (K,3,3), cloud to camera, and scores (K,).
+    hypotheses: tuple[np.ndarray, np.ndarray] | None = None
+    refined: dict[str, Any] | None = None  # how refinement went, where it was asked for
+    refined_row: tuple[list[np.ndarray], list[str]] = ([], [])  # pictures of it, and what they show
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,7 @@ def reconstruct_image(
         frame,
         timings,
         trust,
+        None if rotation is None else _hypotheses(prediction, run),
     )
 
 
@@ -166,9 +171,17 @@ def reconstruct(
     stem: str | None = None,
     confidence: str = "none",
     hints: MaskHints | None = None,
+    refine: bool = False,
 ) -> ReconstructResult:
-    """Reconstruct one photograph and write OUT/<stem>.ply, .png (preview), .mask.png and .json; each file is atomic."""
+    """Reconstruct one photograph and write OUT/<stem>.ply, .png (preview), .mask.png and .json; each file is atomic.
+
+    refine: fit the cloud to the mask first (recon_core/refining). Raises InputError.
+    """
     result = reconstruct_image(image_path, run, mask_path, foreground, confidence, hints)
+    if refine:
+        from ..refining.of_reconstruction import refine_reconstruction
+
+        result = refine_reconstruction(result, Path(image_path))
     return write_reconstruction(result, Path(image_path), run, Path(out_dir), stem or Path(image_path).stem)
 
 
@@ -180,6 +193,7 @@ def reconstruct_all(
     foreground: str = "auto",
     confidence: str = "none",
     hints: MaskHints | None = None,
+    refine: bool = False,
 ) -> Iterator[ReconstructResult | Failure]:
     """Reconstruct photographs one after the other; a failure is yielded and does not stop the others.
 
@@ -198,7 +212,7 @@ def reconstruct_all(
     out = _output_folder(Path(out_dir))
     for path, stem in zip(paths, distinct_stems(paths, out), strict=True):
         try:
-            yield reconstruct(path, run, mask_path, out, foreground, stem, confidence, hints)
+            yield reconstruct(path, run, mask_path, out, foreground, stem, confidence, hints, refine)
         except ReconError as error:
             yield Failure(path, str(error))
         except OSError as error:  # a full disk, a folder that vanished
@@ -236,6 +250,7 @@ def write_reconstruction(
             result.cloud,
             result.part_names,
             rotation,
+            result.refined_row,
         )
         write_png(preview, picture)
     record = describe(result, image_path, run) | {
@@ -266,14 +281,15 @@ def describe(result: Reconstruction, image_path: Path, run: Predictor) -> dict[s
         "category": result.category,
         "category_probability": result.category_probability,
         "categories_of_the_model": list(card.get("categories") or []),
-        "mask": {"source": result.mask_source, "share": round(float((result.mask > 127).mean()), 5)},
+        "mask": mask_record(result.mask, result.mask_source),
         "crop": {"centre_px": [centre_u, centre_v], "side_px": side, "size": result.crop.shape[0]},
         "points": len(cloud),
         "frame": result.frame,
         "colour": COLOR_SOURCES[result.color_source],
         "parts": parts,
         "confidence": None if result.confidence is None else result.confidence.record(),
-        "pose": None if result.camera is None else pose_record(result.camera),
+        "pose": result_pose(result.camera, result.hypotheses, result.refined is not None),
+        "refine": result.refined,
         "run": {"folder": str(run.folder), "recipe": card.get("recipe"), "steps": card.get("steps")},
     }
 
@@ -325,6 +341,14 @@ def _camera(
     pose = getattr(getattr(run, "config", None), "pose", None)
     distance = float(getattr(pose, "distance", DEFAULT_DISTANCE))
     return fit_camera(cloud.xyz, rotation, mask, distance)
+
+
+def _hypotheses(prediction: Any, run: Predictor) -> tuple[np.ndarray, np.ndarray] | None:
+    """The viewpoints that the model thinks possible, with their scores, where its frame is the cloud's."""
+    found, scores = getattr(prediction, "hypotheses", None), getattr(prediction, "scores", None)
+    if found is None or scores is None or run.pose_is_learnt:
+        return None
+    return found[0].detach().cpu().double().numpy(), scores[0].detach().cpu().double().numpy()
 
 
 def _add_colors(cloud: PointCloud, camera: Cameras | None, cut: np.ndarray) -> str:

@@ -23,10 +23,11 @@ def reconstruct_and_report(
     confidence: str = "none",
     hints: MaskHints | None = None,
     page: bool = False,
+    refine: bool = False,
 ) -> int:
     """Load the run, reconstruct every image, print what happened and return the exit status (0, 3 or 1).
 
-    page: show the results on OUT/report.html, too.
+    page: show the results on OUT/report.html, too. refine: fit clouds and poses to the masks.
     """
     from ..methods.run import load_run
 
@@ -34,7 +35,7 @@ def reconstruct_and_report(
     run = load_run(run_folder, device)
     load_ms = (time.perf_counter() - start) * 1000
     outcomes = []
-    for outcome in reconstruct_all(images, run, out_dir, mask_path, foreground, confidence, hints):
+    for outcome in reconstruct_all(images, run, out_dir, mask_path, foreground, confidence, hints, refine):
         outcomes.append(outcome)
         if not as_json:
             print(
@@ -78,6 +79,7 @@ def text_of(outcome: ReconstructResult | Failure) -> str:
         *([f"  frame: {record['frame']}"] if record["pose"] else []),
         *([f"  parts: {parts}"] if parts else []),
         *([f"  confidence: {_confidence(record['confidence'])}"] if record["confidence"] else []),
+        *([f"  refined: {_refined(record['refine'])}"] if record["refine"] else []),
         f"  {outcome.ply}  {outcome.preview}  {outcome.json}",
     ]
     return "\n".join(lines)
@@ -92,6 +94,14 @@ def _confidence(record: dict[str, Any]) -> str:
     seen = record["visibility"]
     kinds = "" if seen is None else "; " + ", ".join(f"{name} {count}" for name, count in seen.items())
     return f"{record['mean']:.2f} on average{kinds} ({record['calibration']})"
+
+
+def _refined(figures: dict[str, Any]) -> str:
+    before, after = figures["iou"]
+    return (
+        f"mask IoU {before:.2f} -> {after:.2f}, points moved by {100 * figures['moved']:.1f} % of the diagonal on "
+        f"average, camera by {figures['turned_deg']:.1f}°"
+    )
 
 
 def json_of(outcomes: Sequence[ReconstructResult | Failure], load_ms: float) -> dict[str, Any]:

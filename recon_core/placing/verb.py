@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..inference.foreground import find_mask
+from ..inference.foreground import find_mask, mask_record
 from ..inference.hints import MaskHints
 from ..io.atomic import write_json
 from ..io.images import read_image, write_png
@@ -73,7 +73,7 @@ def place_files(request: PlaceRequest, report: Report = lambda stage, fraction: 
             "height": mask.shape[0],
             "note": image.note,
         },
-        "mask": {"source": source, "share": round(float((mask > 127).mean()), 5)},
+        "mask": mask_record(mask, source),
         "colors_used": request.options.use_colors and cloud.colors is not None,
         "seconds": round(time.perf_counter() - began, 3),
         "files": {"picture": picture.name},

@@ -12,8 +12,8 @@ from ..cameras import Cameras
 class CameraPrior:
     """Standard deviations of what a camera may be off by; 0 keeps it."""
 
-    turn_deg: float = 8.0
-    """Rotation about the object's centre, about each axis."""
+    turn_deg: tuple[float, float, float] = (7.0, 10.0, 4.5)
+    """Rotation about the object's centre, about the camera's axes: up and down, around, and in the image."""
     shift: float = 0.05
     """Place of the object in the image, as a share of the crop's side."""
     zoom: float = 0.08
@@ -22,12 +22,12 @@ class CameraPrior:
     @property
     def fixed(self) -> bool:
         """Whether nothing may change."""
-        return not (self.turn_deg or self.shift or self.zoom)
+        return not (any(self.turn_deg) or self.shift or self.zoom)
 
 
 def moved(cameras: Cameras, white: torch.Tensor, prior: CameraPrior, centre: torch.Tensor) -> Cameras:
     """Cameras changed by white coefficients (V,6): turn about `centre` (3,) in the world, shift, zoom (log)."""
-    turn = white[:, :3] * (prior.turn_deg * torch.pi / 180)
+    turn = white[:, :3] * (white.new_tensor(prior.turn_deg) * torch.pi / 180)
     rotation = _rotations(turn) @ cameras.world_to_cam[:, :3, :3]
     pivot = (cameras.world_to_cam[:, :3, :3] @ centre) + cameras.world_to_cam[:, :3, 3]  # in camera axes
     offset = pivot - (rotation @ centre)

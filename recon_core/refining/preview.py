@@ -29,27 +29,11 @@ def draw_refined(
     refined: Refined,
 ) -> np.ndarray:
     """Draw the preview (H,W,3) uint8 of clouds with their cameras of the full images, before and after."""
-    ious, (target, *drawn) = refined.figures.iou, refined.drawn
     rows, texts = [], []
-    for index, (view, box) in enumerate(zip(views, refined.boxes, strict=True)):
-        photo = visual.to_rgb(crop_square(np.dstack((_rgb(view), np.full_like(view.mask, 255))), box, TILE))
-        shown = crop_square(
-            np.dstack((show_mask(_rgb(view), view.mask), np.full_like(view.mask, 255))), box, TILE
-        )
-        row = [visual.to_rgb(shown)]
-        for (cloud, cameras), color in ((before, BEFORE), (after, AFTER)):
-            row.append(draw_dots(photo, cloud.xyz, crop_cameras(cameras[index], box, TILE), color))
-        row += [_enlarged(visual.mask_overlay(one[index], target[index])) for one in drawn]
+    for index, view in enumerate(views):
+        row, words = fit_row(view, index, (before[0], before[1][index]), (after[0], after[1][index]), refined)
         rows.append(row)
-        texts.append(
-            [
-                f"mask: {view.mask_source}",
-                "before",
-                "after",
-                f"before: IoU {ious[0]:.2f}",
-                f"after: {ious[1]:.2f}",
-            ]
-        )
+        texts.append(words)
     for word, (cloud, _) in (("before", before), ("after", after)):
         rows.append(
             [
@@ -59,6 +43,26 @@ def draw_refined(
         )
         texts.append([f"{word}, azimuth {azimuth}°" for azimuth in _AZIMUTHS_DEG])
     return visual.grid(rows, texts)
+
+
+def fit_row(
+    view: View,
+    index: int,
+    before: tuple[PointCloud, Cameras],
+    after: tuple[PointCloud, Cameras],
+    refined: Refined,
+) -> tuple[list[np.ndarray], list[str]]:
+    """Five pictures (TILE,TILE,3) of one image and what they show: its mask, both clouds over it, both outlines."""
+    box, (target, *drawn), ious = refined.boxes[index], refined.drawn, refined.figures.iou
+    photo = visual.to_rgb(crop_square(np.dstack((_rgb(view), np.full_like(view.mask, 255))), box, TILE))
+    shown = np.dstack((show_mask(_rgb(view), view.mask), np.full_like(view.mask, 255)))
+    row = [visual.to_rgb(crop_square(shown, box, TILE))]
+    for (cloud, camera), color in ((before, BEFORE), (after, AFTER)):
+        seen = camera.resized(view.mask.shape[1], view.mask.shape[0])
+        row.append(draw_dots(photo, cloud.xyz, crop_cameras(seen, box, TILE), color))
+    row += [_enlarged(visual.mask_overlay(one[index], target[index])) for one in drawn]
+    words = ("before", "refined", f"before: mask IoU {ious[0]:.2f}", f"refined: {ious[1]:.2f}")
+    return row, [f"mask: {view.mask_source}", *words]
 
 
 def _rgb(view: View) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 
-from ..cameras import Cameras
+from ..cameras import Cameras, rotation_angle_deg
 from ..data.crop import Box
 from ..errors import ConfigError, InputError
 from ..geometry.nearest import build_tree
@@ -21,6 +21,7 @@ from .field import Field, FieldPrior, make_field
 from .objective import Problem, State, Weights, soft_box
 from .symmetry import MirrorGap, mirror_gap
 from .targets import make_targets
+from .viewpoint import Choice, Viewpoints, choose
 
 Symmetry = Literal["auto", "on", "off"]
 Progress = Callable[[float], None]
@@ -59,6 +60,8 @@ class RefineOptions:
     """Points that drive; the others follow."""
     anchors: int = 200
     """Anchors of the displacement field."""
+    follow: bool = True
+    """Whether a camera that may move does so with the shape too, not only before it."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for values that make no sense."""
@@ -89,6 +92,8 @@ class Figures:
     """Mean displacement in units of the cloud's diagonal."""
     turned_deg: float
     """Largest turn of a camera."""
+    viewpoints: tuple[int, ...]
+    """Which of each image's viewpoints was taken; 0 is the one that was given."""
     mirror_ratio: float
     """Distance from the mirror image over the points' spacing; about 1 for a symmetric cloud."""
     symmetric: bool
@@ -126,31 +131,40 @@ def refine(
     masks: Sequence[np.ndarray],
     options: RefineOptions | None = None,
     progress: Progress | None = None,
+    viewpoints: Sequence[Viewpoints] | None = None,
 ) -> Refined:
     """Move a cloud, and its cameras within their prior, until it fits masks (H,W) uint8, one for each camera (1).
 
-    Attributes stay with their points. The objective (objective.py) never gets worse: a start that nothing improves on
-    comes back as it is. progress is called with the share done. Deterministic.
+    viewpoints: of each image, the cameras that may be right, the given one first, when cameras may move at all. The
+    cameras are fitted first, with the cloud as it is (viewpoint.py). Attributes stay with their points.
+    The objective (objective.py) never gets worse: a start that nothing improves on comes back as it is. progress is
+    called with the share done. Deterministic.
     Raises InputError for clouds that cannot be refined and masks that do not fit them.
     """
     options, started = options or RefineOptions(), time.perf_counter()
     with single_threaded():
-        setup = _prepare(cloud, cameras, masks, options)
-        state, steps = _descend(setup.problem, options, progress or (lambda _share: None))
+        setup = _prepare(cloud, cameras, masks, options, viewpoints)
+        state, steps = _descend(setup, options, progress or (lambda _share: None))
         with torch.no_grad():
             return _finish(cloud, setup, state, steps, options, started)
 
 
 @dataclass(frozen=True)
 class _Setup:
-    problem: Problem
+    given: Problem  # under the cameras that were given
+    problem: Problem  # under the viewpoints that were chosen
+    choice: Choice | None
     field: Field
     driving: np.ndarray  # (n,) indices into the cloud
     gap: MirrorGap
 
 
 def _prepare(
-    cloud: PointCloud, cameras: Sequence[Cameras], masks: Sequence[np.ndarray], options: RefineOptions
+    cloud: PointCloud,
+    cameras: Sequence[Cameras],
+    masks: Sequence[np.ndarray],
+    options: RefineOptions,
+    viewpoints: Sequence[Viewpoints] | None,
 ) -> _Setup:
     xyz = _checked(cloud)
     low, high = xyz.min(0), xyz.max(0)
@@ -174,7 +188,22 @@ def _prepare(
         weights=options.weights,
         box=soft_box(points),
     )
-    return _Setup(problem, field, driving, gap)
+    choice = None if options.camera.fixed else _choice(problem, cameras, viewpoints)
+    chosen = problem
+    if choice is not None:
+        chosen = replace(problem, targets=replace(problem.targets, cameras=choice.cameras))
+    return _Setup(problem, chosen, choice, field, driving, gap)
+
+
+def _choice(problem: Problem, cameras: Sequence[Cameras], viewpoints: Sequence[Viewpoints] | None) -> Choice:
+    found = [Viewpoints(camera, np.ones(1)) for camera in cameras] if viewpoints is None else viewpoints
+    if len(found) != len(cameras):
+        raise InputError(
+            f"Viewpoints of {len(found)} images for {len(cameras)} cameras: expected one for each."
+        )
+    return choose(
+        problem.points, problem.opacity, problem.targets, found, problem.camera_prior, problem.centre
+    )
 
 
 def _checked(cloud: PointCloud) -> np.ndarray:
@@ -188,14 +217,15 @@ def _checked(cloud: PointCloud) -> np.ndarray:
     return xyz
 
 
-def _descend(problem: Problem, options: RefineOptions, progress: Progress) -> tuple[State, int]:
-    """The best state by the objective at the final width, beginning with the start, and how many steps were made."""
-    state = problem.start()
-    sharp = options.sigma_px[1]
-    best = state.copy()
+def _descend(setup: _Setup, options: RefineOptions, progress: Progress) -> tuple[State | None, int]:
+    """The best state by the objective at the final width, None where none is better than the start; and the steps."""
+    problem, sharp = setup.problem, options.sigma_px[1]
+    state, best = problem.start(), None
+    if setup.choice is not None:
+        state.camera = setup.choice.white.clone()
     with torch.no_grad():
-        least = float(problem.objective(state, sharp))
-    adam = _optimizer(state)
+        least = float(setup.given.objective(setup.given.start(), sharp))
+    adam = _optimizer(state, options.follow)
     history: list[float] = []
     for step in range(options.steps):
         share = step / max(options.steps - 1, 1)
@@ -214,11 +244,12 @@ def _descend(problem: Problem, options: RefineOptions, progress: Progress) -> tu
     return best, options.steps
 
 
-def _optimizer(state: State) -> torch.optim.Adam:
-    for one in state.tensors():
+def _optimizer(state: State, follow: bool) -> torch.optim.Adam:
+    smooth = [state.field, state.camera] if follow else [state.field]
+    for one in (*smooth, state.fine):
         one.requires_grad_()
     groups = [
-        {"params": [state.field, state.camera], "eps": _FLAT},
+        {"params": smooth, "eps": _FLAT},
         {"params": [state.fine], "eps": _FLAT_FINE},
     ]
     return torch.optim.Adam(groups, betas=(0.9, 0.95))
@@ -241,28 +272,36 @@ def _settled(history: list[float]) -> bool:
 
 
 def _finish(
-    cloud: PointCloud, setup: _Setup, state: State, steps: int, options: RefineOptions, started: float
+    cloud: PointCloud, setup: _Setup, state: State | None, steps: int, options: RefineOptions, started: float
 ) -> Refined:
-    problem, sharp, before = setup.problem, options.sigma_px[1], setup.problem.start()
+    given, sharp, before = setup.given, options.sigma_px[1], setup.given.start()
+    problem = given if state is None else setup.problem
+    state = before if state is None else state
     xyz = _carried(cloud.xyz, setup, state)
     offset = np.linalg.norm(xyz.astype(np.float64) - cloud.xyz, axis=1)
-    turns = state.camera[:, :3].norm(dim=1) * options.camera.turn_deg
-    coverage = [problem.targets.drawn(sharp, problem.weights.density)]
-    coverage += [problem.render(problem.place(one), problem.cameras(one), sharp) for one in (before, state)]
+    old, new = given.cameras(before), problem.cameras(state)
+    coverage = [given.targets.drawn(sharp, given.weights.density)]
+    coverage += [
+        given.render(given.place(one), cameras, sharp) for one, cameras in ((before, old), (state, new))
+    ]
+    taken = problem is not given and setup.choice is not None
     figures = Figures(
-        objective=(float(problem.objective(before, sharp)), float(problem.objective(state, sharp))),
+        objective=(float(given.objective(before, sharp)), float(problem.objective(state, sharp))),
         iou=(_mean_iou(coverage[1], coverage[0]), _mean_iou(coverage[2], coverage[0])),
-        moved=float(offset.mean() / problem.unit),
-        turned_deg=float(turns.max()),
+        moved=float(offset.mean() / given.unit),
+        turned_deg=float(
+            rotation_angle_deg(*(one.world_to_cam[:, :3, :3].double() for one in (old, new))).max()
+        )
+        if taken
+        else 0.0,
+        viewpoints=setup.choice.index if taken and setup.choice is not None else (0,) * len(old),
         mirror_ratio=setup.gap.ratio,
         symmetric=setup.field.mirror > 0,
         steps=steps,
         seconds=time.perf_counter() - started,
     )
-    new = problem.targets.full(problem.cameras(state))
-    return Refined(
-        replace(cloud, xyz=xyz), new, figures, torch.stack(coverage).numpy(), problem.targets.boxes
-    )
+    drawn = torch.stack(coverage).numpy()
+    return Refined(replace(cloud, xyz=xyz), given.targets.full(new), figures, drawn, given.targets.boxes)
 
 
 def _mean_iou(drawn: torch.Tensor, target: torch.Tensor) -> float:

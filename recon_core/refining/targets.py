@@ -88,7 +88,7 @@ def make_targets(
             colors.append(torch.from_numpy(crop_square(rgba, box, size)[..., :3].copy()).float() / 255)
     sizes = tuple((mask.shape[1], mask.shape[0]) for mask in masks)
     return Targets(
-        torch.stack(crops), _joined(seen), tuple(boxes), sizes, torch.stack(colors) if colors else None
+        torch.stack(crops), joined(seen), tuple(boxes), sizes, torch.stack(colors) if colors else None
     )
 
 
@@ -113,7 +113,8 @@ def _box(xyz: np.ndarray, camera: Cameras, mask: np.ndarray, index: int) -> Box:
     return float(centre[0]), float(centre[1]), float((high - low).max() * _MARGIN)
 
 
-def _joined(cameras: list[Cameras]) -> Cameras:
+def joined(cameras: list[Cameras]) -> Cameras:
+    """One batch, in float32, of cameras of images of one size."""
     fields = ("world_to_cam", "fx", "fy", "cx", "cy")
     values = [torch.cat([getattr(one, name) for one in cameras]).float() for name in fields]
     first = cameras[0]

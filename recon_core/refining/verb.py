@@ -15,20 +15,23 @@ from ..cameras import Cameras
 from ..errors import ConfigError, InputError
 from ..inference.foreground import check_method
 from ..inference.hints import MaskHints, check_hints
-from ..inference.photo_camera import colors_from_photo, pose_record
-from ..inference.reconstruct import COLOR_SOURCES
+from ..inference.photo_camera import pose_record
+from ..inference.result_files import relative_path
 from ..io.atomic import write_json
 from ..io.images import write_png
 from ..io.ply import write_ply
 from ..pointcloud import PointCloud
+from .attributes import confidence_now, with_attributes
 from .camera_step import CameraPrior
+from .hypotheses import read_hypotheses, viewpoints_of
 from .preview import draw_refined
 from .refine import Refined, RefineOptions, Symmetry, refine
 from .sources import Source, View, read_cameras, read_source, read_views
+from .viewpoint import Viewpoints
 
 Pose = Literal["auto", "fit", "keep"]
 Report = Callable[[str, float], None]
-KEPT = CameraPrior(0.0, 0.0, 0.0)
+KEPT = CameraPrior((0.0, 0.0, 0.0), 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def refine_files(request: RefineRequest, report: Report = lambda _stage, _share:
     source = read_source(request.source)
     cameras = _cameras(request, source)
     views = read_views(request.images, request.masks, cameras, request.foreground, request.hints)
+    known = None if options.camera.fixed else _viewpoints(request, source, views)
     report("refine", 0.1)
     refined = refine(
         source.cloud,
@@ -86,9 +90,18 @@ def refine_files(request: RefineRequest, report: Report = lambda _stage, _share:
         [view.mask for view in views],
         options,
         lambda share: report("refine", round(0.1 + 0.75 * share, 3)),
+        known,
     )
     report("write", 0.85)
-    return _write(request, source, views, replace(refined, cloud=_recolored(refined, views)))
+    photo = np.dstack((views[0].image.rgba[..., :3], views[0].mask)) if len(views) == 1 else None
+    cloud = with_attributes(source.cloud, refined.cloud, refined.cameras, photo)
+    return _write(request, source, views, replace(refined, cloud=cloud))
+
+
+def _viewpoints(request: RefineRequest, source: Source, views: list[View]) -> list[Viewpoints]:
+    """The other viewpoints that the model thought possible, where the pose is its own."""
+    own = None if request.cameras else read_hypotheses(source.record, str(source.path))
+    return [viewpoints_of(source.cloud.xyz, view.camera, own, view.mask) for view in views]
 
 
 def _cameras(request: RefineRequest, source: Source) -> list[Cameras]:
@@ -102,15 +115,6 @@ def _cameras(request: RefineRequest, source: Source) -> list[Cameras]:
     return [source.camera]
 
 
-def _recolored(refined: Refined, views: list[View]) -> PointCloud:
-    """Colours that were looked up in the photograph are looked up again where the points are now."""
-    cloud = refined.cloud
-    if cloud.colors is None or cloud.comments.get("color") != COLOR_SOURCES["projected"] or len(views) != 1:
-        return cloud
-    rgba = np.dstack((views[0].image.rgba[..., :3], views[0].mask))
-    return replace(cloud, colors=colors_from_photo(cloud.xyz, refined.cameras[0], rgba))
-
-
 def _write(request: RefineRequest, source: Source, views: list[View], refined: Refined) -> RefineResult:
     """Write the three files; the JSON comes last, so where it is, the others are whole."""
     out = request.out
@@ -120,11 +124,11 @@ def _write(request: RefineRequest, source: Source, views: list[View], refined: R
         raise InputError(f"--out {out} cannot be used as a folder ({error.strerror or error}).") from None
     stem = _stem(request, source)
     ply, preview, json_path = (out / f"{stem}.{ending}" for ending in ("ply", "png", "json"))
-    cloud = replace(refined.cloud, comments={**refined.cloud.comments, "refined": f"recon {__version__}"})
+    cloud = refined.cloud
     write_ply(ply, cloud)
     before = (source.cloud, [view.camera for view in views])
     write_png(preview, draw_refined(views, before, (cloud, refined.cameras), refined))
-    record = describe(source, views, refined) | {"files": {"cloud": ply.name, "preview": preview.name}}
+    record = describe(source, views, refined, out) | {"files": {"cloud": ply.name, "preview": preview.name}}
     write_json(json_path, record)
     return RefineResult(ply, preview, json_path, record)
 
@@ -137,25 +141,46 @@ def _stem(request: RefineRequest, source: Source) -> str:
     return f"{stem}_refined" if taken else stem
 
 
-def describe(source: Source, views: list[View], refined: Refined) -> dict[str, Any]:
-    """What the JSON file says: what the source's said, with the new pose, and how refining went."""
+def describe(source: Source, views: list[View], refined: Refined, out: Path) -> dict[str, Any]:
+    """What the JSON file in the folder `out` says: the source's, the new pose, and how refining went."""
     kept = {key: value for key, value in source.record.items() if key not in ("files", "timings_ms", "pose")}
-    poses = [pose_record(camera) for camera in refined.cameras]
-    for pose in poses:
-        pose["note"] = (
-            "rotation from the cloud's frame to the camera's (+X right, +Y up, looking along -Z), refined"
-        )
+    poses = [pose_record(camera, refined=True) for camera in refined.cameras]
     return kept | {
         "version": 1,
         "generator": f"recon {__version__}",
         "points": len(refined.cloud),
+        "image": _image(views[0], out),
+        "confidence": _confidence(source, refined.cloud),
         "pose": poses[0],
         "images": [
-            {"file": view.path.name, "mask": view.mask_source, "camera": pose["camera"]}
+            {
+                "file": view.path.name,
+                "path": relative_path(view.path, out),
+                "mask": view.mask_source,
+                "camera": pose["camera"],
+            }
             for view, pose in zip(views, poses, strict=True)
         ],
         "refine": {"of": source.path.name} | refined.figures.record(),
     }
+
+
+def _image(view: View, out: Path) -> dict[str, Any]:
+    """The first image as `recon reconstruct` describes it, as it is found from the folder `out`."""
+    height, width = view.mask.shape
+    return {
+        "file": view.path.name,
+        "path": relative_path(view.path, out),
+        "width": width,
+        "height": height,
+        "note": view.image.note,
+    }
+
+
+def _confidence(source: Source, cloud: PointCloud) -> dict[str, Any] | None:
+    """What the source's said, of the points as they are now."""
+    told = source.record.get("confidence")
+    return told | confidence_now(cloud) if isinstance(told, dict) and cloud.confidence is not None else None
 
 
 def run(request: RefineRequest, as_json: bool, quiet: bool) -> int:

@@ -16,7 +16,7 @@ import other_blenders
 import pytest
 
 HERE = Path(__file__).resolve().parent
-SLOW = ("check_large.py", "check_data.py")
+SLOW = ("check_large.py", "check_data.py", "check_data_worker.py")
 CHECKS = [
     pytest.param(path.name, marks=pytest.mark.slow if path.name in SLOW else ())
     for path in sorted((HERE / "inside").glob("check_*.py"))

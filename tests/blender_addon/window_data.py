@@ -7,49 +7,36 @@ With less than 50 steps the network is tiny. Writes OUTPUT/<step>.png and OUTPUT
 """
 
 import contextlib
-import json
-import subprocess
 import sys
 import time
-import traceback
 from pathlib import Path
 
 import bpy
 
-ROOT = Path(__file__).resolve().parents[2]
-SITE_PACKAGES, OUTPUT, PYTHON, STEPS = sys.argv[sys.argv.index("--") + 1 :][:4]
-sys.path.append(SITE_PACKAGES)
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "blender_addon")]
-OUT = Path(OUTPUT)
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import window_driver
+from window_driver import (
+    ARGUMENTS,
+    OUT,
+    area,
+    context,
+    keep_only_our_tab,
+    only_panels,
+    report,
+    run,
+    sections,
+    tick,
+    unfold,
+)
+
+PYTHON, STEPS = ARGUMENTS[:2]
 PATIENCE_S = 400.0
 SMALL = ("model.points=200", "model.width=8", "model.features=32", "model.hidden=32", "optim.objects=2")
-report: dict = {"error": "", "stalls_ms": {}}
-_tick = {"last": time.perf_counter(), "step": ""}
-
-
-def window():
-    return bpy.context.window_manager.windows[0]
-
-
-def area():
-    return next(one for one in window().screen.areas if one.type == "VIEW_3D")
-
-
-def region(kind: str):
-    return next(one for one in area().regions if one.type == kind)
-
-
-def context():
-    return bpy.context.temp_override(
-        window=window(), screen=window().screen, area=area(), region=region("WINDOW")
-    )
 
 
 def photograph(name: str) -> None:
-    with context():
-        bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=1)
-    subprocess.run(["import", "-window", "root", str(OUT / f"{name}.png")], check=False, timeout=60)
-    _tick["last"] = time.perf_counter()  # what a picture takes is no stall
+    window_driver.photograph(name)
+    tick["last"] = time.perf_counter()  # what a picture takes is no stall
 
 
 def until(condition):
@@ -72,31 +59,6 @@ def told(name: str, least: float):
     from blender_addon import session
 
     return ended() or any(job.info.get(name, -1) >= least for job in session.jobs.active)
-
-
-def sections() -> list:
-    from blender_addon import panel, panel_data
-
-    return [*panel.CLASSES, *panel_data.CLASSES]
-
-
-def only_panels(*names: str) -> None:
-    """Register the chosen sections alone, so that each has room on the screen."""
-    for one in reversed(sections()):
-        if hasattr(bpy.types, one.__name__):
-            bpy.utils.unregister_class(one)
-    for one in sections():
-        if one.bl_label in names:
-            bpy.utils.register_class(one)
-
-
-def keep_only_our_tab() -> None:
-    """The other tabs go, so that ours is the one shown."""
-    for one in bpy.types.Panel.__subclasses__():
-        sidebar = (getattr(one, "bl_space_type", ""), getattr(one, "bl_region_type", "")) == ("VIEW_3D", "UI")
-        if sidebar and getattr(one, "bl_category", "") != "Recon" and hasattr(bpy.types, one.__name__):
-            with contextlib.suppress(RuntimeError):
-                bpy.utils.unregister_class(one)
 
 
 def operate(name: str, **arguments):
@@ -124,8 +86,7 @@ def tour():
     import blender_addon
     from blender_addon import data_jobs, panel_data, worker_jobs
 
-    for one in sections():
-        one.bl_options = set(getattr(one, "bl_options", set())) - {"DEFAULT_CLOSED"}
+    unfold("Training Set", "Training")
     blender_addon.register()
     yield from open_scene()
     only_panels("Status", "Data", "Training Set", "Training")
@@ -142,24 +103,24 @@ def tour():
     worker_jobs.command = lambda: [PYTHON, "-I", "-m", "recon_core.cli", "worker"]
     yield 1.0
     photograph("2_ready")
-    _tick["step"] = "render"
+    tick["step"] = "render"
     operate("data_render")
     yield from until(lambda: told("objects_done", 1))
     photograph("3_rendering")
     yield from until(ended)
-    _tick["step"] = ""
+    tick["step"] = ""
     only_panels("Status", "Data", "Training Set")
     yield 2.0
     photograph("4_checked")
     if int(STEPS) < 50:
         data_jobs.RECIPES["FULL"] = ("splat_full", (*SMALL, "optim.views=2", "data.mask_size=32"))
     only_panels("Status", "Data", "Training")
-    _tick["step"] = "train"
+    tick["step"] = "train"
     operate("data_train")
     yield from until(lambda: told("step", 0.6 * int(STEPS)))
     photograph("5_training")
     yield from until(ended)
-    _tick["step"] = ""
+    tick["step"] = ""
     yield 1.0
     photograph("6_trained")
     yield from use_it()
@@ -189,33 +150,4 @@ def use_it():
     photograph("7_used")
 
 
-_steps = tour()
-
-
-def advance():
-    try:
-        return next(_steps)
-    except StopIteration:
-        pass
-    except Exception:
-        report["error"] = traceback.format_exc()
-        with contextlib.suppress(Exception):
-            photograph("error")
-    (OUT / "report.json").write_text(json.dumps(report))
-    bpy.ops.wm.quit_blender()
-    return None
-
-
-def heartbeat():
-    """The gap between two calls is how long the interface stood still."""
-    now = time.perf_counter()
-    if _tick["step"]:
-        gap = (now - _tick["last"] - 0.01) * 1000
-        report["stalls_ms"][_tick["step"]] = max(gap, report["stalls_ms"].get(_tick["step"], 0))
-    _tick["last"] = now
-    return 0.01
-
-
-bpy.context.preferences.view.show_splash = False
-bpy.app.timers.register(heartbeat, persistent=True)
-bpy.app.timers.register(advance, first_interval=2.0, persistent=True)
+run(tour())

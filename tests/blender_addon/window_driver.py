@@ -100,12 +100,13 @@ def open_sidebar():
 
 
 def keep_only_our_tab() -> None:
-    """Without event simulation the other tabs go, so that ours is the one shown."""
+    """Where no tab can be chosen the others go, so that ours is the one shown."""
     for one in bpy.types.Panel.__subclasses__():
         ours = getattr(one, "bl_category", "") == "Recon"
         sidebar = (getattr(one, "bl_space_type", ""), getattr(one, "bl_region_type", "")) == ("VIEW_3D", "UI")
         if sidebar and not ours and hasattr(bpy.types, one.__name__):
-            bpy.utils.unregister_class(one)
+            with contextlib.suppress(RuntimeError):
+                bpy.utils.unregister_class(one)
 
 
 def watch_drawing() -> None:

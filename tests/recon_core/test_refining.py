@@ -22,7 +22,7 @@ from recon_core.refining.refine import RefineOptions, refine
 from recon_core.refining.symmetry import mirror_gap
 from recon_core.refining.targets import make_targets
 
-KEPT = CameraPrior(0.0, 0.0, 0.0)
+KEPT = CameraPrior((0.0, 0.0, 0.0), 0.0, 0.0)
 QUICK = RefineOptions(
     steps=60, size=32, sigma_px=(2.5, 0.7), anchors=60, points=600, learning_rate=0.12, camera=KEPT
 )

@@ -5,6 +5,7 @@ import torch
 
 from recon_core.cameras import orbit, pinhole
 from recon_core.methods.terms import SplatMask, Views
+from recon_core.methods.terms.splat import part_weights
 from recon_core.models.point_decoder import PointDecoder
 from recon_core.pointcloud import Points
 
@@ -69,3 +70,16 @@ def test_a_field_gives_points_at_one_place_one_label(generator):
     points.part_logits.square().sum().backward()
     assert decoder.heads["xyz"].bias.grad is None
     assert features.grad.abs().sum() > 0
+
+
+def test_rare_parts_weigh_more_by_the_balance():
+    """Twelve pixels of one part, three of another, one background: weights 1 : 4^balance, their mean 1."""
+    index = torch.tensor([[0] * 12 + [2] * 3 + [0]])
+    labelled = torch.tensor([[True] * 15 + [False]])
+    for balance, ratio in ((0.5, 2.0), (1.0, 4.0)):
+        found = part_weights(index, labelled, balance)
+        torch.testing.assert_close(found[0, 12] / found[0, 0], torch.tensor(ratio))
+        torch.testing.assert_close(found[labelled].mean(), torch.tensor(1.0))
+    assert part_weights(index, labelled, 0.0) == 1.0
+    nothing = part_weights(index, torch.zeros_like(labelled), 0.5)
+    assert bool(nothing.isfinite().all())

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 SCRIPTS = Path(__file__).resolve().parents[2] / "render_scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+from shape_checks import edges_are_paired  # noqa: E402
 from shapes import airplane, car, objects, painting  # noqa: E402
 from shapes.glb import glb_bytes  # noqa: E402
 from shapes.mesh import Model, join  # noqa: E402
@@ -92,13 +93,6 @@ def test_meshes_are_finite_closed_and_outward(category: str, models) -> None:
             assert area.min() > 1e-9 * size**2, (model.style, part.label, part.material.kind)
             assert mesh.volume() > 0
             assert edges_are_paired(mesh.triangles()[0])
-
-
-def edges_are_paired(triangles: np.ndarray) -> bool:
-    """True where every directed edge has its opposite: the surface is closed."""
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    there, back = (np.unique(e[:, 0] * (edges.max() + 1) + e[:, 1]) for e in (edges, edges[:, ::-1]))
-    return np.array_equal(there, back) and len(there) == len(edges)
 
 
 @pytest.mark.parametrize("category", CATEGORIES)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Procedural chairs: the same everywhere, whole, labelled, symmetrical as stated; and the command line."""
 
-import hashlib
 import io
 import json
 import shutil
@@ -18,6 +17,7 @@ import trimesh
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "render_scripts"))
 
 import make_shapes
+from shape_checks import fingerprint, pieces_apart
 from shapes import objects
 from shapes.glb import glb_bytes
 from shapes.mesh import Model, join, rotation
@@ -44,16 +44,6 @@ GOLDEN = {
 @cache
 def model(category: str, index: int) -> Model:
     return objects.build(category, 0, index)
-
-
-def fingerprint(made: Model) -> str:
-    """Hash of labels, topology and coordinates to 1e-5 m (0.137 keeps round numbers off the limit)."""
-    digest = hashlib.sha256()
-    for part in made.parts:
-        digest.update(part.label.encode() + part.material.kind.encode())
-        digest.update(part.mesh.faces.astype("<i8").tobytes())
-        digest.update(np.rint(part.mesh.vertices * 1e5 + 0.137).astype("<i8").tobytes())
-    return digest.hexdigest()[:16]
 
 
 @pytest.mark.parametrize("key", GOLDEN, ids=lambda key: f"{key[0]}-{key[1]}-{key[2]}")
@@ -97,37 +87,7 @@ def test_chair_is_whole(index):
 
 @pytest.mark.parametrize("index", range(40))
 def test_no_piece_of_a_chair_floats(index):
-    meshes = [part.mesh for part in model("chair", index).parts]
-    parent = list(range(len(meshes)))
-
-    def root(k: int) -> int:
-        return k if parent[k] == k else root(parent[k])
-
-    for a, b in touching(meshes):
-        parent[root(a)] = root(b)
-    assert len({root(k) for k in range(len(meshes))}) == 1
-
-
-def touching(meshes) -> list[tuple[int, int]]:
-    """Pairs of bodies of which one has a point within 1.5 mm of, or inside, the other."""
-    o3d = pytest.importorskip("open3d")
-    scenes, probes = [], []
-    for mesh in meshes:
-        triangles = mesh.triangles()[0]
-        scene = o3d.t.geometry.RaycastingScene(nthreads=1)
-        scene.add_triangles(mesh.vertices.astype(np.float32), triangles.astype(np.uint32))
-        scenes.append(scene)
-        spread = trimesh.sample.sample_surface(trimesh.Trimesh(mesh.vertices, triangles), 300, seed=0)[0]
-        probes.append(np.concatenate([mesh.vertices, spread]).astype(np.float32))
-    boxes = [mesh.bounds() for mesh in meshes]
-    near = 1.5e-3
-    pairs = [(a, b) for a in range(len(meshes)) for b in range(len(meshes)) if a != b]
-    pairs = [(a, b) for a, b in pairs if boxes_meet(boxes[a], boxes[b], near)]
-    return [(a, b) for a, b in pairs if scenes[b].compute_signed_distance(probes[a]).numpy().min() < near]
-
-
-def boxes_meet(one, two, margin: float) -> bool:
-    return bool((one[0] - margin < two[1]).all() and (two[0] - margin < one[1]).all())
+    assert pieces_apart(model("chair", index)) == []
 
 
 def surface_distance(made: Model, points: np.ndarray) -> np.ndarray:

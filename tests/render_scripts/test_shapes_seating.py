@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Procedural sofas, beds and benches: the same everywhere, closed, in one piece, labelled, symmetric as stated."""
 
-import json
 import sys
 from functools import cache
 from pathlib import Path
@@ -11,13 +10,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "render_scripts"))
 
+from shape_checks import fingerprint, pieces_apart, require_whole, symmetry_error
 from shapes import bed, bench, objects, sofa, upholstery
 from shapes.mesh import Model, join
 from shapes.rng import Rng
-from shapes.skin import face_normals
-from shapes.surface import sample_surface
-from test_shapes import fingerprint, touching
-from test_shapes_furniture import edges_are_paired, off_after
 
 PARTS = {
     "bed": ["mattress", "frame", "pillow", "leg"],
@@ -25,7 +21,7 @@ PARTS = {
     "sofa": ["back", "seat", "arm", "leg"],
 }
 ALWAYS = {"bed": {"mattress", "frame", "pillow", "leg"}, "bench": {"seat", "leg"}, "sofa": {"seat"}}
-LARGEST = {"bed": (1.6, 2.8), "bench": (0.9, 2.2), "sofa": (0.45, 3.6)}  # metres, largest extent
+SIZES = {"bed": (1.6, 2.8), "bench": (0.9, 2.2), "sofa": (0.45, 3.6)}  # metres, largest extent
 MODULES = {"bed": bed, "bench": bench, "sofa": sofa}
 GOLDEN = {
     ("bed", 0, 0): "ecf2f5d1efeb1998",
@@ -79,32 +75,14 @@ def test_every_family_is_drawn(category):
 @pytest.mark.parametrize(("category", "index"), EACH)
 def test_object_is_whole(category, index):
     made = model(category, index)
-    json.dumps(made.style)
-    assert ALWAYS[category] <= {part.label for part in made.parts} <= set(PARTS[category])
-    for part in made.parts:
-        assert np.isfinite(part.mesh.vertices).all()
-        assert np.isfinite(part.mesh.uv).all()
-        assert edges_are_paired(part.mesh), (part.label, part.material.kind)
-        assert part.mesh.volume() > 1e-9
-        assert np.linalg.norm(face_normals(part.mesh), axis=1).min() > 1e-12
+    require_whole(made, ALWAYS[category], PARTS[category], SIZES[category])
     low, high = join(part.mesh for part in made.parts).bounds()
-    assert low[2] == pytest.approx(0, abs=1e-9)
     assert (low + high)[:2] == pytest.approx(0, abs=1e-9)
-    smallest, largest = LARGEST[category]
-    assert smallest < (high - low).max() < largest
-    assert sum(len(part.mesh.faces) for part in made.parts) < 20_000
 
 
 @pytest.mark.parametrize(("category", "index"), [each for each in EACH if each[1] < 12])
 def test_no_piece_floats(category, index):
-    meshes = [part.mesh for part in model(category, index).parts]
-    group = list(range(len(meshes)))
-    for a, b in touching(meshes):
-        one, other = group[a], group[b]
-        group = [one if g == other else g for g in group]
-    main = max(set(group), key=group.count)
-    alone = [(model(category, index).parts[k].label, k) for k, g in enumerate(group) if g != main]
-    assert not alone
+    assert pieces_apart(model(category, index)) == []
 
 
 @pytest.mark.parametrize("category", PARTS)
@@ -125,9 +103,7 @@ def test_the_sitter_and_the_sleeper_look_towards_the_front(category):
 def test_stated_symmetry_is_true(category):
     turned = [model(category, k) for k in range(2 * COUNT) if model(category, k).symmetry_order != 1]
     for made in turned:
-        points = sample_surface(made, PARTS[category], 1500, Rng("symmetry")).xyz
-        angles = (37.0, 90.0) if made.symmetry_order == 0 else (360.0 / made.symmetry_order,)
-        assert all(off_after(made, points, angle) < 4e-3 for angle in angles), made.style
+        assert symmetry_error(made, PARTS[category]) < 4e-3, made.style
         assert "back" not in {part.label for part in made.parts}
     assert bool(turned) == (category != "bed")
 

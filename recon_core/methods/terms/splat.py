@@ -122,6 +122,9 @@ class SplatParts(_AttributeTerm):
     target: ClassVar[str | None] = "parts"
 
     kind: Literal["splat_parts"] = "splat_parts"
+    balance: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """How much more a pixel of a rare part counts: its weight is one over the part's share of the step's pixels to this
+    power. 0: every pixel counts the same; 1: every part does."""
 
     def evaluate(self, points: Points, views: Views, progress: float) -> torch.Tensor:
         """Mean cross-entropy over labelled pixels (B,V), in nats."""
@@ -134,8 +137,17 @@ class SplatParts(_AttributeTerm):
         index = (views.parts.long() - 1).clamp(min=0)[..., None]
         picked = probability.gather(-1, index)[..., 0].clamp(1e-4, 1.0)
         # Pixels that the prediction does not cover say nothing about labels.
-        weight = labelled * coverage.detach()
+        weight = labelled * coverage.detach() * part_weights(index[..., 0], labelled, self.balance)
         return (-picked.log() * weight).sum((-1, -2)) / weight.sum((-1, -2)).clamp(min=1)
+
+
+def part_weights(index: torch.Tensor, labelled: torch.Tensor, balance: float) -> torch.Tensor | float:
+    """Weights of pixels, of their part's place `index` where `labelled`; their mean over labelled pixels is 1."""
+    if balance == 0:
+        return 1.0
+    pixels = torch.bincount(index[labelled], minlength=int(index.max()) + 1).to(torch.float32)
+    each = (pixels.sum() / pixels.clamp(min=1)) ** balance
+    return (each * pixels.sum() / (each * pixels).sum().clamp(min=1))[index]
 
 
 def _composite(

@@ -71,3 +71,12 @@ def settings(model: Path, picture):
     found = bpy.context.scene.recon
     found.image, found.model_source, found.model_path = picture, "FILE", str(model)
     return found
+
+
+@pytest.fixture
+def data(tmp_path: Path):
+    """The settings of the section Data, small, in a folder of their own."""
+    found = bpy.context.scene.recon_data
+    found.folder, found.category = str(tmp_path / "my sets"), "Stool"
+    found.views, found.size, found.samples = 3, 64, 1
+    return found
