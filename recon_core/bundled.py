@@ -25,7 +25,7 @@ class BundledOptions:
     """Sizes of the run."""
 
     out: Path
-    objects: int = 250  # of each category
+    objects: int = 750  # of each category
     views: int = 8
     jobs: int = 0  # Blender processes; 0: one per core
     size: int = 128  # of the renders, pixels
