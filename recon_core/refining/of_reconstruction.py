@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`recon reconstruct --refine`: a reconstruction in memory, refined against the mask that it was made with."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..inference.reconstruct import Reconstruction
+from .attributes import NOTE, with_attributes
+from .hypotheses import viewpoints_of
+from .preview import fit_row
+from .refine import RefineOptions, refine
+from .sources import View
+
+
+def refine_reconstruction(
+    result: Reconstruction, path: Path, options: RefineOptions | None = None
+) -> Reconstruction:
+    """The same photograph's result with cloud and camera refined, and how it went; raises InputError without a pose."""
+    before, camera = result.cloud, result.camera
+    if camera is None:
+        raise InputError(
+            f"{path}: the model predicts no pose, so its cloud cannot be refined. Leave out --refine, or give "
+            "`recon refine` a camera that `recon place` found."
+        )
+    known = viewpoints_of(before.xyz, camera, result.hypotheses, result.mask)
+    found = refine(before, [camera], [result.mask], options, viewpoints=[known])
+    photo = np.dstack((result.image.rgba[..., :3], result.mask))
+    cloud = with_attributes(before, found.cloud, found.cameras, photo)
+    trust = result.confidence
+    if trust is not None and cloud.confidence is not None:
+        trust = replace(
+            trust, probability=cloud.confidence, visibility=cloud.visibility, note=f"{trust.note}; {NOTE}"
+        )
+    view = View(path, result.image, result.mask, result.mask_source, camera)
+    tiles, texts = fit_row(view, 0, (before, camera), (cloud, found.cameras[0]), found)
+    return replace(
+        result,
+        cloud=cloud,
+        camera=found.cameras[0],
+        refined=found.figures.record(),
+        refined_row=(tiles[1:], texts[1:]),
+        confidence=trust,
+        timings_ms=result.timings_ms
+        | {
+            "refine": round(1000 * found.figures.seconds, 3),
+            "total": round(result.timings_ms.get("total", 0.0) + 1000 * found.figures.seconds, 3),
+        },
+    )
