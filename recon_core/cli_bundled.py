@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 def bundled(
     out: Everything = Path("bundled"),
-    objects: Annotated[int, typer.Option("--objects", min=20, help="Objects of each category.")] = 250,
+    objects: Annotated[int, typer.Option("--objects", min=20, help="Objects of each category.")] = 750,
     category: Annotated[
         list[str] | None,
         typer.Option("--category", help="Only these; may be given several times. [default: all eight]"),
