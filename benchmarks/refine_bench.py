@@ -7,8 +7,8 @@
 Each object is predicted from its first views, each time refined against that one mask, and held against the true
 surface in the object frame (diagonal 1), before and after: precision + coverage x100, as in docs/evaluation.md. Known
 pose: the dataset's camera, which stays. Predicted pose: the rotation that the model predicts, with the lens fitted to
-the mask, as `recon reconstruct` does; it may move. Mask IoU is that of the crop at 96 px, where the mask is drawn by
-the same brush as the cloud.
+the mask, and its other hypotheses, as `recon reconstruct` has them; it may move. Mask IoU is that of the crop at 96 px,
+where the mask is drawn by the same brush as the cloud.
 """
 
 import argparse
@@ -36,11 +36,14 @@ from recon_core.data.dataset import Dataset  # noqa: E402
 from recon_core.errors import ConfigError  # noqa: E402
 from recon_core.evaluation.metrics import match_clouds  # noqa: E402
 from recon_core.inference.photo_camera import fit_camera  # noqa: E402
+from recon_core.inference.reconstruct import hypotheses_of  # noqa: E402
 from recon_core.io.atomic import write_json  # noqa: E402
 from recon_core.methods.run import LoadedRun, load_run  # noqa: E402
 from recon_core.pointcloud import PointCloud  # noqa: E402
+from recon_core.refining.hypotheses import viewpoints_of  # noqa: E402
 from recon_core.refining.refine import RefineOptions, refine  # noqa: E402
 from recon_core.refining.verb import KEPT  # noqa: E402
+from recon_core.refining.viewpoint import Viewpoints  # noqa: E402
 
 TRUE_POINTS = 4096
 
@@ -55,6 +58,7 @@ class Case:
     camera: Cameras
     mask: np.ndarray
     truth: np.ndarray
+    known: Viewpoints | None = None
 
 
 def cases(run: LoadedRun, dataset: Dataset, names: list[str], views: int, pose: str) -> Iterator[Case]:
@@ -77,10 +81,11 @@ def case_of(run: LoadedRun, dataset: Dataset, name: str, view: int, pose: str) -
         canonical = read_canonical(run.folder, run.card.get("steps")).rotation
     if canonical is not None:
         cloud.xyz = (cloud.xyz.astype(np.float64) @ canonical.T).astype(np.float32)
-    camera = dataset.cameras(name)[view : view + 1]
+    camera, known = dataset.cameras(name)[view : view + 1], None
     if pose == "predicted":
         camera = _predicted_camera(run, cloud, prediction.rotation, canonical, mask)
-    return Case(name.partition("/")[0], name, cloud, camera, mask, truth)
+        known = viewpoints_of(cloud.xyz, camera, hypotheses_of(prediction, run), mask)
+    return Case(name.partition("/")[0], name, cloud, camera, mask, truth, known)
 
 
 def _predicted_camera(
@@ -106,7 +111,8 @@ def score(xyz: np.ndarray, truth: np.ndarray) -> float:
 def one(case: Case, options: RefineOptions) -> dict[str, Any]:
     """Figures of one case."""
     start, cpu = time.perf_counter(), time.process_time()
-    result = refine(case.cloud, [case.camera], [case.mask], options)
+    known = None if case.known is None else [case.known]
+    result = refine(case.cloud, [case.camera], [case.mask], options, viewpoints=known)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     return {
         "category": case.category,

@@ -81,8 +81,7 @@ class Reconstruction:
     frame: str
     timings_ms: dict[str, float] = field(default_factory=dict)
     confidence: Confidence | None = None
-    # The viewpoints that the model thinks possible: rotations (K,3,3), cloud to camera, and scores (K,).
-    hypotheses: tuple[np.ndarray, np.ndarray] | None = None
+    hypotheses: tuple[np.ndarray, np.ndarray] | None = None  # rotations (K,3,3) to the camera, scores (K,)
     refined: dict[str, Any] | None = None  # how refinement went, where it was asked for
     refined_row: tuple[list[np.ndarray], list[str]] = ([], [])  # pictures of it, and what they show
 
@@ -158,7 +157,7 @@ def reconstruct_image(
         frame,
         timings,
         trust,
-        None if rotation is None else _hypotheses(prediction, run),
+        None if rotation is None else hypotheses_of(prediction, run),
     )
 
 
@@ -343,7 +342,7 @@ def _camera(
     return fit_camera(cloud.xyz, rotation, mask, distance)
 
 
-def _hypotheses(prediction: Any, run: Predictor) -> tuple[np.ndarray, np.ndarray] | None:
+def hypotheses_of(prediction: Any, run: Predictor) -> tuple[np.ndarray, np.ndarray] | None:
     """The viewpoints that the model thinks possible, with their scores, where its frame is the cloud's."""
     found, scores = getattr(prediction, "hypotheses", None), getattr(prediction, "scores", None)
     if found is None or scores is None or run.pose_is_learnt:
