@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small changes of cameras: a turn about the object's centre, a shift in the image, the lens, and the distance."""
+"""Small changes of cameras: a turn about the object's centre, a shift in the image, a longer or shorter lens."""
 
 from dataclasses import dataclass, replace
 
@@ -18,34 +18,29 @@ class CameraPrior:
     """Place of the object in the image, as a share of the crop's side."""
     zoom: float = 0.08
     """Logarithm of the focal length."""
-    dolly: float = 0.3
-    """Logarithm of the distance, at the same size in the image: how strong the perspective is."""
 
     @property
     def fixed(self) -> bool:
         """Whether nothing may change."""
-        return not (any(self.turn_deg) or self.shift or self.zoom or self.dolly)
+        return not (any(self.turn_deg) or self.shift or self.zoom)
 
 
 def moved(cameras: Cameras, white: torch.Tensor, prior: CameraPrior, centre: torch.Tensor) -> Cameras:
-    """Cameras changed by white coefficients (V,7): turn about `centre` (3,) in the world, shift, zoom and dolly."""
+    """Cameras changed by white coefficients (V,6): turn about `centre` (3,) in the world, shift, zoom (log)."""
     turn = white[:, :3] * (white.new_tensor(prior.turn_deg) * torch.pi / 180)
     rotation = _rotations(turn) @ cameras.world_to_cam[:, :3, :3]
     pivot = (cameras.world_to_cam[:, :3, :3] @ centre) + cameras.world_to_cam[:, :3, 3]  # in camera axes
-    dolly = torch.ones_like(white[:, 6]) if cameras.orthographic else (white[:, 6] * prior.dolly).exp()
-    pivot = pivot * torch.stack((torch.ones_like(dolly), torch.ones_like(dolly), dolly), -1)
     offset = pivot - (rotation @ centre)
     matrix = torch.cat((torch.cat((rotation, offset[..., None]), -1), cameras.world_to_cam[:, 3:]), 1)
     zoom = (white[:, 5] * prior.zoom).exp()
     shift = white[:, 3:5] * prior.shift * cameras.width
     # About where the object's centre is seen, so that zoom and shift do not do each other's work.
-    focal = (cameras.fx * dolly, cameras.fy * dolly)
-    seen = _project(pivot, replace(cameras, fx=focal[0], fy=focal[1]))
+    seen = _project(pivot, cameras)
     return replace(
         cameras,
         world_to_cam=matrix,
-        fx=focal[0] * zoom,
-        fy=focal[1] * zoom,
+        fx=cameras.fx * zoom,
+        fy=cameras.fy * zoom,
         cx=seen[:, 0] + (cameras.cx - seen[:, 0]) * zoom + shift[:, 0],
         cy=seen[:, 1] + (cameras.cy - seen[:, 1]) * zoom + shift[:, 1],
     )

@@ -36,7 +36,7 @@ class State:
 
     field: torch.Tensor  # (3, r)
     fine: torch.Tensor  # (N, 3)
-    camera: torch.Tensor  # (V, 7)
+    camera: torch.Tensor  # (V, 6)
 
     def tensors(self) -> list[torch.Tensor]:
         """All of them."""
@@ -65,7 +65,7 @@ class Problem:
         """The state in which nothing has moved."""
         views = len(self.targets.masks)
         return State(
-            torch.zeros(3, self.basis.shape[-1]), torch.zeros(len(self.points), 3), torch.zeros(views, 7)
+            torch.zeros(3, self.basis.shape[-1]), torch.zeros(len(self.points), 3), torch.zeros(views, 6)
         )
 
     def place(self, state: State) -> torch.Tensor:

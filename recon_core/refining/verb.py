@@ -31,7 +31,7 @@ from .viewpoint import Viewpoints
 
 Pose = Literal["auto", "fit", "keep"]
 Report = Callable[[str, float], None]
-KEPT = CameraPrior((0.0, 0.0, 0.0), 0.0, 0.0, 0.0)
+KEPT = CameraPrior((0.0, 0.0, 0.0), 0.0, 0.0)
 
 
 @dataclass(frozen=True)

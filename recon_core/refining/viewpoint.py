@@ -50,7 +50,7 @@ class Viewpoints:
 
 @dataclass(frozen=True)
 class Choice:
-    """The viewpoint of each of V images: which one, its camera of the crop before it moved, and by how much (V,7)."""
+    """The viewpoint of each of V images: which one, its camera of the crop before it moved, and by how much (V,6)."""
 
     index: tuple[int, ...]
     cameras: Cameras
@@ -90,8 +90,8 @@ def _of_crop(camera: Cameras, targets: Targets, view: int) -> Cameras:
 def _fitted(
     points: torch.Tensor, opacity: torch.Tensor, targets: Targets, prior: CameraPrior, centre: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """White coefficients (V,7) of the best cameras, and what they cost (V,)."""
-    white = torch.zeros(len(targets.masks), 7, dtype=points.dtype, requires_grad=True)
+    """White coefficients (V,6) of the best cameras, and what they cost (V,)."""
+    white = torch.zeros(len(targets.masks), 6, dtype=points.dtype, requires_grad=True)
     area = targets.masks.sum((1, 2))
     tau = opacity * (_DENSITY * area / len(points))[:, None]
     adam = torch.optim.Adam([white], lr=_RATE, betas=(0.9, 0.95), eps=_FLAT)
