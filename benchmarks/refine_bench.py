@@ -41,7 +41,7 @@ from recon_core.io.atomic import write_json  # noqa: E402
 from recon_core.methods.run import LoadedRun, load_run  # noqa: E402
 from recon_core.pointcloud import PointCloud  # noqa: E402
 from recon_core.refining.hypotheses import viewpoints_of  # noqa: E402
-from recon_core.refining.refine import RefineOptions, refine  # noqa: E402
+from recon_core.refining.refine import RefineOptions, careful, refine  # noqa: E402
 from recon_core.refining.verb import KEPT  # noqa: E402
 from recon_core.refining.viewpoint import Viewpoints  # noqa: E402
 
@@ -199,9 +199,8 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     dataset = Dataset.open(arguments.data)
     names = chosen(dataset, arguments.split, arguments.objects)
-    options = RefineOptions(symmetry=arguments.symmetry)
-    if arguments.pose == "known":
-        options = replace(options, camera=KEPT)
+    options = replace(RefineOptions(), camera=KEPT) if arguments.pose == "known" else careful()
+    options = replace(options, symmetry=arguments.symmetry)
     found = cases(load_run(arguments.run, "cpu"), dataset, names, arguments.views, arguments.pose)
     rows = [one(case, options) for case in tqdm(found, total=len(names) * arguments.views, unit="case")]
     categories = sorted({row["category"] for row in rows})

@@ -11,7 +11,7 @@ from ..inference.reconstruct import Reconstruction
 from .attributes import NOTE, with_attributes
 from .hypotheses import viewpoints_of
 from .preview import fit_row
-from .refine import RefineOptions, refine
+from .refine import RefineOptions, careful, refine
 from .sources import View
 
 
@@ -26,7 +26,7 @@ def refine_reconstruction(
             "`recon refine` a camera that `recon place` found."
         )
     known = viewpoints_of(before.xyz, camera, result.hypotheses, result.mask)
-    found = refine(before, [camera], [result.mask], options, viewpoints=[known])
+    found = refine(before, [camera], [result.mask], options or careful(), viewpoints=[known])
     photo = np.dstack((result.image.rgba[..., :3], result.mask))
     cloud = with_attributes(before, found.cloud, found.cameras, photo)
     trust = result.confidence

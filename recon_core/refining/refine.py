@@ -60,8 +60,6 @@ class RefineOptions:
     """Points that drive; the others follow."""
     anchors: int = 200
     """Anchors of the displacement field."""
-    follow: bool = True
-    """Whether a camera that may move does so with the shape too, not only before it."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError for values that make no sense."""
@@ -79,6 +77,14 @@ class RefineOptions:
             raise ConfigError(
                 f"sigma_px is {self.sigma_px}, expected two widths > 0, the first not the smaller one."
             )
+
+
+def careful() -> RefineOptions:
+    """Options for cameras that may be wrong: the outline is believed less, and changes the proportions less.
+
+    A view that is off asks for other proportions first; the model's own are mostly right.
+    """
+    return RefineOptions(field=FieldPrior(stretch=0.05, shear=0.015), weights=Weights(data=0.07))
 
 
 @dataclass(frozen=True)
@@ -225,7 +231,7 @@ def _descend(setup: _Setup, options: RefineOptions, progress: Progress) -> tuple
         state.camera = setup.choice.white.clone()
     with torch.no_grad():
         least = float(setup.given.objective(setup.given.start(), sharp))
-    adam = _optimizer(state, options.follow)
+    adam = _optimizer(state)
     history: list[float] = []
     for step in range(options.steps):
         share = step / max(options.steps - 1, 1)
@@ -244,12 +250,11 @@ def _descend(setup: _Setup, options: RefineOptions, progress: Progress) -> tuple
     return best, options.steps
 
 
-def _optimizer(state: State, follow: bool) -> torch.optim.Adam:
-    smooth = [state.field, state.camera] if follow else [state.field]
-    for one in (*smooth, state.fine):
+def _optimizer(state: State) -> torch.optim.Adam:
+    for one in state.tensors():
         one.requires_grad_()
     groups = [
-        {"params": smooth, "eps": _FLAT},
+        {"params": [state.field, state.camera], "eps": _FLAT},
         {"params": [state.fine], "eps": _FLAT_FINE},
     ]
     return torch.optim.Adam(groups, betas=(0.9, 0.95))

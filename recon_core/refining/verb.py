@@ -25,7 +25,7 @@ from .attributes import confidence_now, with_attributes
 from .camera_step import CameraPrior
 from .hypotheses import read_hypotheses, viewpoints_of
 from .preview import draw_refined
-from .refine import Refined, RefineOptions, Symmetry, refine
+from .refine import Refined, RefineOptions, Symmetry, careful, refine
 from .sources import Source, View, read_cameras, read_source, read_views
 from .viewpoint import Viewpoints
 
@@ -61,8 +61,8 @@ class RefineRequest:
     def options(self) -> RefineOptions:
         """The options of the optimisation; cameras that the user gave are right unless said otherwise."""
         kept = self.pose == "keep" or (self.pose == "auto" and bool(self.cameras))
-        options = RefineOptions(steps=self.steps, symmetry=self.symmetry)
-        return replace(options, camera=KEPT) if kept else options
+        options = replace(RefineOptions(), camera=KEPT) if kept else careful()
+        return replace(options, steps=self.steps, symmetry=self.symmetry)
 
 
 @dataclass(frozen=True)

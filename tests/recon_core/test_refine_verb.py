@@ -100,7 +100,12 @@ def test_a_cloud_with_a_camera(result, tmp_path):
 
 def test_what_moves(result, tmp_path):
     image = (tmp_path / "photo.png",)
-    assert RefineRequest(result, image, tmp_path).options().camera != KEPT
+    fitted = RefineRequest(result, image, tmp_path, steps=7, symmetry="off").options()
+    assert fitted.camera != KEPT
+    assert (fitted.steps, fitted.symmetry) == (7, "off")
+    known = RefineRequest(result, image, tmp_path, pose="keep").options()
+    assert fitted.weights.data < known.weights.data  # an outline under a camera that may be wrong says less
+    assert fitted.field.stretch < known.field.stretch
     assert RefineRequest(result, image, tmp_path, pose="keep").options().camera == KEPT
     assert RefineRequest(result, image, tmp_path, cameras=(result,)).options().camera == KEPT
     assert RefineRequest(result, image, tmp_path, cameras=(result,), pose="fit").options().camera != KEPT
