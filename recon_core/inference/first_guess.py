@@ -32,10 +32,13 @@ def rim_of(height: int, width: int, share: float = 0.02) -> np.ndarray:
     return rim
 
 
-def place_prior(height: int, width: int) -> np.ndarray:
-    """Log-odds-like prior (H,W) of an object: 1 in the middle, about -1 in the corners."""
+def place_prior(height: int, width: int, reach: float = 0.75) -> np.ndarray:
+    """Log-odds-like prior (H,W) of an object: 1 in the middle, about -1 in the corners.
+
+    reach: how far from the middle, in half widths and half heights, it falls to -0.26.
+    """
     y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None]
-    return 2 * np.exp(-(((x / 0.75) ** 2 + (y / 0.75) ** 2) ** 1.5)) - 1
+    return 2 * np.exp(-(((x / reach) ** 2 + (y / reach) ** 2) ** 1.5)) - 1
 
 
 def _nearer_to_object(lab: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> np.ndarray:

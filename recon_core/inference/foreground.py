@@ -27,7 +27,9 @@ KEEP_SHARE_CLUTTER, KEEP_SHARE_BOX = 0.15, 0.05
 # Estimation runs on a copy with at most this many pixels along the longer side.
 BORDER_SIDE, GRABCUT_SIDE = 448, 224
 _GRAPH_CUT, _DOUBTFUL = "graph cut (estimated, check it)", "graph cut (doubtful: give --box or --scribbles)"
-_FIX = "Give a mask with --mask FILE, or an image with a transparent background, or say where it is with --box"
+_FIX = (
+    "Give a mask with --mask FILE, or an image with a transparent background, or say where it is with --box"
+)
 
 
 def find_mask(

@@ -14,8 +14,9 @@ from .first_guess import BACKGROUND, first_guess, place_prior, rim_of
 from .grabcut import alternate, cut_energy
 from .plain_background import lab_from_srgb
 
-# Nats by which the middle is likelier to be object than the colours say, and the corners less.
-PLACE_WEIGHT = 3.0
+# Nats by which the middle is likelier to be object than the colours say, and the corners less; and how wide the middle
+# is: wide enough for an object that fills the picture.
+PLACE_WEIGHT, PLACE_REACH = 3.0, 0.95
 # Starts are cut on a copy with at most this many pixels along the longer side.
 START_SIDE = 112
 # A mask is doubtful when its mean IoU with those from the other starts is less, or it covers less of the middle.
@@ -43,7 +44,7 @@ def mask_unaided(rgb: np.ndarray, seed: int = 0) -> tuple[np.ndarray | None, boo
 def _best_of_starts(rgb: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
     """The mask (H,W) bool of least energy of those that cuts make of the guesses, and its mean IoU with the others."""
     masks = [_cut(rgb, guess, seed) for guess in _guesses(rgb, seed)]
-    prior = PLACE_WEIGHT * place_prior(*rgb.shape[:2])
+    prior = _prior(rgb)
     energies = [cut_energy(rgb, mask, prior, np.random.default_rng(seed)) for mask in masks]
     best = int(np.argmin(energies))
     return masks[best], float(np.mean([_iou(masks[best], mask) for i, mask in enumerate(masks) if i != best]))
@@ -67,8 +68,12 @@ def _cut(rgb: np.ndarray, guess: np.ndarray, seed: int) -> np.ndarray:
     """The mask (H,W) bool that alternating cuts make of a guess; the picture's rim is background."""
     rim = rim_of(*rgb.shape[:2])
     known = np.where(rim, BACKGROUND, 0).astype(np.int8)
-    prior = PLACE_WEIGHT * place_prior(*rgb.shape[:2])
+    prior = _prior(rgb)
     return alternate(rgb, known, guess & ~rim, np.random.default_rng(seed), prior)
+
+
+def _prior(rgb: np.ndarray) -> np.ndarray:
+    return PLACE_WEIGHT * place_prior(rgb.shape[0], rgb.shape[1], PLACE_REACH)
 
 
 def _resized(rgb: np.ndarray, scale: float) -> np.ndarray:
