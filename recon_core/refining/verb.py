@@ -98,9 +98,11 @@ def refine_files(request: RefineRequest, report: Report = lambda _stage, _share:
     return _write(request, source, views, replace(refined, cloud=cloud))
 
 
-def _viewpoints(request: RefineRequest, source: Source, views: list[View]) -> list[Viewpoints]:
-    """The other viewpoints that the model thought possible, where the pose is its own."""
+def _viewpoints(request: RefineRequest, source: Source, views: list[View]) -> list[Viewpoints] | None:
+    """The viewpoints that the model thought possible, where the pose is its own; other cameras begin where they are."""
     own = None if request.cameras else read_hypotheses(source.record, str(source.path))
+    if own is None:
+        return None
     return [viewpoints_of(source.cloud.xyz, view.camera, own, view.mask) for view in views]
 
 

@@ -130,8 +130,16 @@ def test_what_moves(result, tmp_path):
         ("seat.json", ("--symmetry", "some"), "expected auto, on or off"),
         ("seat.json", ("--foreground", "magic"), "magic"),
         ("seat.json", ("--box", "900", "0", "50", "50"), "of --box 900 0 50 50, less than"),
-        ("seat.json", ("--box", "9", "0", "50", "50", "--mask", "mask.png"), "already says what the object is"),
-        ("seat.json", ("photo.png", "--box", "9", "0", "50", "50"), "--box belongs to one image, but 2 images"),
+        (
+            "seat.json",
+            ("--box", "9", "0", "50", "50", "--mask", "mask.png"),
+            "already says what the object is",
+        ),
+        (
+            "seat.json",
+            ("photo.png", "--box", "9", "0", "50", "50"),
+            "--box belongs to one image, but 2 images",
+        ),
         ("seat.json", ("--scribbles", "photo.png", "--segmenter", "a.onnx"), "exclude each other"),
     ],
 )
