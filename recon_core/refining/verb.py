@@ -82,7 +82,7 @@ def refine_files(request: RefineRequest, report: Report = lambda _stage, _share:
     source = read_source(request.source)
     cameras = _cameras(request, source)
     views = read_views(request.images, request.masks, cameras, request.foreground, request.hints)
-    known = None if options.camera.fixed else _viewpoints(request, source, views)
+    known = None if options.camera.fixed else viewpoints(request, source, views)
     report("refine", 0.1)
     refined = refine(
         source.cloud,
@@ -98,7 +98,7 @@ def refine_files(request: RefineRequest, report: Report = lambda _stage, _share:
     return _write(request, source, views, replace(refined, cloud=cloud))
 
 
-def _viewpoints(request: RefineRequest, source: Source, views: list[View]) -> list[Viewpoints] | None:
+def viewpoints(request: RefineRequest, source: Source, views: list[View]) -> list[Viewpoints] | None:
     """The viewpoints that the model thought possible, where the pose is its own; other cameras begin where they are."""
     own = None if request.cameras else read_hypotheses(source.record, str(source.path))
     if own is None:

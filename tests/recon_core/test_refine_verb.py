@@ -17,8 +17,8 @@ from recon_core.inference.reconstruct import COLOR_SOURCES
 from recon_core.io.images import read_image, write_png
 from recon_core.io.ply import read_ply, write_ply
 from recon_core.pointcloud import PointCloud
-from recon_core.refining.sources import read_cameras, read_source
-from recon_core.refining.verb import KEPT, RefineRequest, refine_files
+from recon_core.refining.sources import read_cameras, read_source, read_views
+from recon_core.refining.verb import KEPT, RefineRequest, refine_files, viewpoints
 from recon_core.worker.protocol import ProtocolError, parse_message
 
 VIEW = camera(35.0, size=80)
@@ -109,6 +109,24 @@ def test_what_moves(result, tmp_path):
     assert RefineRequest(result, image, tmp_path, pose="keep").options().camera == KEPT
     assert RefineRequest(result, image, tmp_path, cameras=(result,)).options().camera == KEPT
     assert RefineRequest(result, image, tmp_path, cameras=(result,), pose="fit").options().camera != KEPT
+
+
+def test_only_predicted_cameras_have_other_viewpoints(result, tmp_path):
+    """A given camera, and a pose that no model gave hypotheses for, begin where they are."""
+    record = json.loads(result.read_text())
+    record["pose"]["hypotheses"] = [{"quaternion_wxyz": record["pose"]["quaternion_wxyz"], "score": 1.0}]
+    (tmp_path / "told.json").write_text(json.dumps(record))
+    for path, cameras, known in (
+        ("told.json", (), True),
+        ("told.json", (result,), False),
+        ("seat.json", (), False),
+    ):
+        request = RefineRequest(
+            tmp_path / path, (tmp_path / "photo.png",), tmp_path, cameras=cameras, pose="fit"
+        )
+        source = read_source(request.source)
+        views = read_views(request.images, (), [VIEW], "auto")
+        assert (viewpoints(request, source, views) is not None) == known
 
 
 @pytest.mark.parametrize(
