@@ -2,8 +2,6 @@
 """A tour through the panel in a real Blender window on a virtual screen."""
 
 import importlib.util
-import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from window_run import run_tour
 
-HERE = Path(__file__).resolve().parent
 STEPS = ("1_empty", "2_image", "3_reconstructed", "4_align", "5_parts", "6_compare", "6_mesh", "7_error")
 
 
@@ -49,23 +47,8 @@ def test_tour(screen: str, tmp_path: Path):
     labels = np.digitize(xyz[:, 2], [0.5]).astype(np.uint8) + 1
     write_ply(tmp_path / "cloud.ply", Cloud(xyz, labels=labels.astype(np.uint8), parts=["base", "top"]))
     out = tmp_path / "out"
-    out.mkdir()
-    packages = Path(importlib.util.find_spec("pytest").origin).parents[1]  # type: ignore[union-attr, arg-type]
-    files = [out, tmp_path / "tiny.onnx", tmp_path / "photo.png", tmp_path / "cloud.ply"]
-    flags = ["--factory-startup", "--enable-event-simulate", "--window-geometry", "0", "0", "1400", "1000"]
-    command = [
-        "blender",
-        *flags,
-        "--python",
-        str(HERE / "window_tour.py"),
-        "--",
-        str(packages),
-        *map(str, files),
-    ]
-    environment = {**os.environ, "DISPLAY": screen, "LIBGL_ALWAYS_SOFTWARE": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment, check=False)
-    report = json.loads((out / "report.json").read_text()) if (out / "report.json").is_file() else {}
-    assert report, done.stdout[-3000:] + done.stderr[-3000:]
+    files = [tmp_path / "tiny.onnx", tmp_path / "photo.png", tmp_path / "cloud.ply"]
+    report = run_tour("window_tour.py", screen, out, files, 400)
     assert report["error"] == ""
     assert report["tab_opened"]
     assert report["after_undo"] == []

@@ -6,6 +6,7 @@ A tour is a generator that yields how many seconds Blender may draw before the n
 """
 
 import contextlib
+import faulthandler
 import importlib
 import json
 import subprocess
@@ -23,6 +24,8 @@ SITE_PACKAGES, OUTPUT, *ARGUMENTS = sys.argv[sys.argv.index("--") + 1 :]
 sys.path.append(SITE_PACKAGES)
 sys.path.insert(0, str(ROOT))
 OUT = Path(OUTPUT)
+_faults = (OUT / "fault.txt").open("w")  # stays open: where Python is when Blender dies
+faulthandler.enable(_faults)
 report: dict[str, Any] = {"stalls_ms": {}, "error": ""}
 tick = {"last": time.perf_counter(), "step": ""}
 _drawn: list[bool] = []
