@@ -81,7 +81,13 @@ class Job:
         return elapsed / self.fraction * (1 - self.fraction) if self.fraction > 0.05 and elapsed > 1 else None
 
     def finish(self) -> None:
-        """Hand the result over, on the main thread, once."""
+        """Hand the result over, on the main thread, once.
+
+        The thread is over by then, to its last instruction: Blender 3.4 dies of operators under temp_override, as an
+        undo step needs one, while another thread holds Python's lock.
+        """
+        if self._ended.is_set() and self._thread is not threading.current_thread():
+            self._thread.join()
         if self.cancelling:
             self.state = CANCELLED
         elif self.error:

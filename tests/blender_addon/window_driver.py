@@ -11,6 +11,7 @@ import importlib
 import json
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Generator
@@ -65,9 +66,14 @@ def context():
 
 
 def photograph(name: str) -> None:
-    """OUTPUT/<name>.png of the X root window; Blender's own screenshot is black under software GL from 4.3 on."""
-    with context():
-        bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=1)
+    """OUTPUT/<name>.png of the X root window; Blender's own screenshot is black under software GL from 4.3 on.
+
+    While a job's thread runs nothing is redrawn for it: in 3.4, an operator under temp_override looks into the
+    override's dictionary without Python's lock when another thread holds it, and dies.
+    """
+    if not any(thread.name.startswith("recon ") for thread in threading.enumerate()):
+        with context():
+            bpy.ops.wm.redraw_timer(type="DRAW_WIN_SWAP", iterations=1)
     subprocess.run(["import", "-window", "root", str(OUT / f"{name}.png")], check=False, timeout=60)
 
 

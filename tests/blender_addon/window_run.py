@@ -18,9 +18,9 @@ def run_tour(
 ) -> dict[str, Any]:
     """The report of a tour whose pictures go to `out`.
 
-    Debian's Blender 3.4, drawing on the processor, dies in one of some ten tours on a busy machine, each time while
-    the search for a pose runs on its thread; why is not known. So a crash, and nothing else, is given a second run.
-    Where Python was in each thread is in the message.
+    Blender 3.4 dies now and then when an operator is called under temp_override while another Python thread works: it
+    then reads the override's dictionary without Python's lock (seen with gdb). Tours cannot do without overrides, so a
+    crash, and nothing else, is given a second run. Where Python was in each thread is in the message.
     """
     crashes = []
     for _ in range(2):
