@@ -6,8 +6,9 @@ upright views; each mask is compared with all renders by one matrix product (the
 mask), so the whole collection is assigned in milliseconds. E-step: a soft view per mask and a soft template per object
 (all its views share it). M-step: gradients of the expected loss through the splats. One template first, so that all
 copies made of it share its canonical frame; then M copies specialise. Where front and back look alike from far, as of
-airplanes, the first template has two heads, and its copies lose one or the other: each is turned about the vertical to
-agree with the rest. What remains is, for each mask, a ranked list of distinct views, from which the pose heads start.
+airplanes, the first template has two heads, and its copies lose one or the other: with `turn`, each is turned about the
+vertical to agree with the rest. What remains is, for each mask, a ranked list of distinct views, from which the pose
+heads start.
 
 The only thing assumed is that cameras stand upright at moderate elevations, as in photographs.
 """
@@ -43,6 +44,9 @@ class BootstrapConfig(Config):
     """Objects per iteration."""
     apart_deg: Annotated[float, Field(ge=0, le=180)] = 50.0
     """Least angle between the ranked views of one mask."""
+    turn: bool = False
+    """Turn the templates about the vertical until they agree. It puts airplanes right, of which the search finds half
+    backwards; cars, whose ends outlines hardly tell, lose by it."""
 
 
 # Rounds over all templates of turning each to agree with the others; two are enough for 16.
@@ -106,7 +110,7 @@ def bootstrap_poses(
             templates = templates.copies(config.templates, generator)
             second = _Stage(config.iterations, (4.0, 4.0), (2.0, 1.2), 0.004)
             templates = _fit(templates, small, grid, second, config, generator, bar)
-    losses = _assign(templates, small, grid, 1.2 * size / 32, config.azimuths)
+    losses = _assign(templates, small, grid, 1.2 * size / 32, config)
     ranked = _ranked(losses, grid.world_to_cam[:, :3, :3], ranks, config.apart_deg)
     return Bootstrap(ranked.unflatten(0, (2, -1)))
 
@@ -179,20 +183,27 @@ def _fit(
 
 @torch.no_grad()
 def _assign(
-    templates: _Templates, masks: torch.Tensor, grid: Cameras, sigma_px: float, azimuths: int
+    templates: _Templates, masks: torch.Tensor, grid: Cameras, sigma_px: float, config: BootstrapConfig
 ) -> torch.Tensor:
-    """Losses (O,V,G) of every view of the grid under the template that fits the whole object best, in one frame."""
+    """Losses (O,V,G) of every view of the grid under the template that fits the whole object best."""
     coverage, losses, owners = _render(templates, grid, sigma_px), [], []
     for chunk in masks.split(256):
         each = _cross_entropy(chunk, coverage, len(templates.xyz))  # (O, V, M, G)
         best = each.amin(-1).sum(1).argmin(1)  # (O,)
         losses.append(each[torch.arange(len(chunk), device=best.device), :, best])
         owners.append(best)
-    owner = torch.cat(owners)
-    share = torch.bincount(owner, minlength=len(templates.xyz)).to(coverage)
-    turns = common_turns(coverage.view(len(share), azimuths, -1), share)
+    if not config.turn:
+        return torch.cat(losses)
+    return _turned(torch.cat(losses), torch.cat(owners), coverage, config.azimuths)
+
+
+def _turned(losses: torch.Tensor, owner: torch.Tensor, coverage: torch.Tensor, azimuths: int) -> torch.Tensor:
+    """Losses (O,V,G) with objects turned as their templates (owner (O,), renders (M*G,P)) are to agree."""
+    templates = len(coverage) // losses.shape[-1]
+    share = torch.bincount(owner, minlength=templates).to(coverage)
+    turns = common_turns(coverage.view(templates, azimuths, -1), share)
     places = (torch.arange(azimuths, device=owner.device) - turns[owner][:, None]) % azimuths  # (O, A)
-    by_azimuth = torch.cat(losses).unflatten(-1, (azimuths, -1))  # (O, V, A, E)
+    by_azimuth = losses.unflatten(-1, (azimuths, -1))  # (O, V, A, E)
     return by_azimuth.gather(2, places[:, None, :, None].expand_as(by_azimuth)).flatten(2)
 
 

@@ -189,8 +189,9 @@ def test_picked_views_keep_the_input_and_take_their_cameras_along():
     assert pick_views(views, 9) is views
 
 
+@pytest.mark.parametrize("turn", [False, True])
 @pytest.mark.slow
-def test_search_finds_poses_of_an_asymmetric_shape(generator, tmp_path):
+def test_search_finds_poses_of_an_asymmetric_shape(generator, tmp_path, turn):
     """Masks of stretched copies of a seat with a high back on one post: most poses are right up to one rotation."""
     boxes = torch.rand(900, 3, generator=generator) - 0.5
     boxes[:300] = boxes[:300] * torch.tensor([0.45, 0.5, 0.08])
@@ -202,7 +203,9 @@ def test_search_finds_poses_of_an_asymmetric_shape(generator, tmp_path):
                   torch.rand(objects * views, generator=generator) * 40 - 10)  # fmt: skip
     uv, depth = pinhole(truth, 32).project(shapes.repeat_interleave(views, 0))
     masks = splat_mask(uv, depth, optical_depth(torch.ones(uv.shape[:2]), 32, 4.0), 32, 0.8)
-    config = BootstrapConfig(templates=2, points=400, first_iterations=200, iterations=30, objects=24)
+    config = BootstrapConfig(
+        templates=2, points=400, first_iterations=200, iterations=30, objects=24, turn=turn
+    )
     found = bootstrap_poses(masks.view(objects, views, 32, 32), 1.875, 2.0, 3, config, generator)
     assert found.rotations.shape == (2, objects, views, 3, 3, 3)
     offset = (
