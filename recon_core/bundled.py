@@ -33,6 +33,7 @@ class BundledOptions:
     device: str = "auto"
     meshes: tuple[Path, ...] = ()  # folders of own meshes, by category
     categories: tuple[str, ...] = CATEGORIES
+    stylised: int = 200  # more objects of each category, as simple model kits have them
 
 
 def run_bundled(options: BundledOptions) -> str:
@@ -46,13 +47,19 @@ def bundled_stages(options: BundledOptions) -> list[Stage]:
     """The stages in order; paths below options.out."""
     out = options.out
     meshes, data, run = out / "meshes", out / "dataset", out / "run"
-    wanted = options.objects * len(options.categories)
+    plain = options.objects * len(options.categories)
+    wanted = plain + options.stylised * len(options.categories)
     names = [word for name in options.categories for word in ("--category", name)]
     device = ("--device", options.device)
     return [
         Stage(
             f"Make {options.objects} objects of each of {len(options.categories)} categories",
             lambda: ["shapes", *names, "--count", options.objects, "--seed", SEED, "--output", meshes],
+            lambda: len(list(meshes.glob("*/*/object.json"))) >= plain,
+        ),
+        Stage(
+            f"Make {options.stylised} more of each as simple model kits have them",
+            lambda: ["shapes", *names, *_stylised_words(options), "--seed", SEED, "--output", meshes],
             lambda: len(list(meshes.glob("*/*/object.json"))) >= wanted,
         ),
         Stage(
@@ -90,6 +97,10 @@ def bundled_stages(options: BundledOptions) -> list[Stage]:
             (out / "model" / "model.onnx").is_file,
         ),
     ]
+
+
+def _stylised_words(options: BundledOptions) -> list[str | int]:
+    return ["--count", options.stylised, "--start", options.objects, "--stylised", 1]
 
 
 def _render_words(options: BundledOptions, meshes: Path, data: Path) -> list[str | int | float | Path]:

@@ -17,6 +17,12 @@ def register(app: typer.Typer) -> None:
 def bundled(
     out: Everything = Path("bundled"),
     objects: Annotated[int, typer.Option("--objects", min=20, help="Objects of each category.")] = 750,
+    stylised: Annotated[
+        int,
+        typer.Option(
+            "--stylised", min=0, help="More of each, as simple model kits have them: toy cars, thick legs."
+        ),
+    ] = 200,
     category: Annotated[
         list[str] | None,
         typer.Option("--category", help="Only these; may be given several times. [default: all eight]"),
@@ -35,4 +41,6 @@ def bundled(
     from .bundled import CATEGORIES, BundledOptions, run_bundled
 
     own, names = tuple(meshes or ()), tuple(category or CATEGORIES)
-    typer.echo(run_bundled(BundledOptions(out, objects, views, jobs, size, steps, device, own, names)))
+    typer.echo(
+        run_bundled(BundledOptions(out, objects, views, jobs, size, steps, device, own, names, stylised))
+    )

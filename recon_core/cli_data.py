@@ -45,6 +45,17 @@ def shapes(
     count: Annotated[int, typer.Option("--count", min=1, help="Objects per category.")] = 200,
     start: Annotated[int, typer.Option("--start", min=0, help="Index of the first object.")] = 0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Object = f(category, seed, index).")] = 0,
+    stylised: Annotated[
+        float,
+        typer.Option(
+            "--stylised",
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Share of objects (0 to 1) as simple model kits have them: other proportions, thicker parts, toy "
+            "cars. The others stay as they are without it.",
+        ),
+    ] = 0.0,
     jobs: Annotated[int, typer.Option("--jobs", min=0, help="Processes at a time; 0: one per core.")] = 0,
     force: Annotated[
         bool, typer.Option("--force", help="Make objects again that are already there.")
@@ -54,7 +65,7 @@ def shapes(
     """Make procedural, part-labelled objects: GLB, points and a description of each."""
     from .shapes import ShapesOptions, make_shapes
 
-    options = ShapesOptions(output, tuple(category), count, start, seed, jobs, force, quiet)
+    options = ShapesOptions(output, tuple(category), count, start, seed, jobs, force, quiet, stylised)
     result = make_shapes(options)
     typer.echo(f"{result.made} made, {result.skipped} already there in {output}")
 

@@ -33,6 +33,7 @@ class ShapesOptions:
     jobs: int = 0  # processes at a time; 0 = one per usable core
     force: bool = False
     quiet: bool = False
+    stylised: float = 0.0  # share of objects as simple model kits have them
 
 
 @dataclass
@@ -82,6 +83,7 @@ def _commands(options: ShapesOptions) -> list[tuple[Sequence[str], int]]:
             count = min(OBJECTS_PER_PROCESS, options.count - offset)
             command = [sys.executable, script, f"--category={category}", f"--count={count}"]
             command += [f"--start={options.start + offset}", f"--seed={options.seed}"]
+            command += [f"--stylised={options.stylised}"]
             command += [f"--output={options.output}", "--quiet", *(["--force"] if options.force else [])]
             commands.append((command, count))
     return commands

@@ -25,6 +25,8 @@ def main(argv: list[str]) -> int:
         return _fail(_unknown_category(options.category), 2)
     if options.count < 1 or options.start < 0 or options.seed < 0:
         return _fail("--count must be at least 1, --start and --seed at least 0", 2)
+    if not 0 <= options.stylised <= 1:
+        return _fail(f"--stylised {options.stylised}: expected a share from 0 to 1", 2)
     try:
         made, skipped, seconds = _make_all(options)
     except OSError as error:
@@ -45,6 +47,12 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=200, help="how many objects")
     parser.add_argument("--start", type=int, default=0, help="index of the first one")
     parser.add_argument("--seed", type=int, default=0, help="object = f(category, seed, index)")
+    parser.add_argument(
+        "--stylised",
+        type=float,
+        default=0.0,
+        help="share (0 to 1) of objects as simple model kits have them: other proportions, thick parts, toy cars",
+    )
     parser.add_argument("--force", action="store_true", help="make objects again that are already there")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     return parser.parse_args(argv)
@@ -64,7 +72,7 @@ def _make_all(options: argparse.Namespace) -> tuple[int, int, float]:
         if objects.is_complete(folder) and not options.force:
             skipped += 1
         else:
-            objects.write_object(options.category, options.seed, index, folder)
+            objects.write_object(options.category, options.seed, index, folder, options.stylised)
             made += 1
         if not options.quiet:
             _show_progress(done + 1, options.count, made, time.perf_counter() - begin)

@@ -29,7 +29,7 @@ def test_its_categories_are_those_that_can_be_made() -> None:
 
 def test_own_meshes_are_rendered_into_the_same_dataset(tmp_path: Path) -> None:
     own = tmp_path / "own"
-    render = bundled_stages(BundledOptions(tmp_path / "out", meshes=(own,)))[1]
+    render = bundled_stages(BundledOptions(tmp_path / "out", meshes=(own,)))[2]
     words = [str(word) for word in render.arguments()]
     assert words[:3] == ["render", str(tmp_path / "out" / "meshes"), str(own)]
 
@@ -50,6 +50,7 @@ def test_it_runs_through_and_skips_what_is_there(tmp_path: Path) -> None:
         "--out",
         str(out),
         "--objects=20",
+        "--stylised=1",
         "--views=4",
     ]
     command += ["--category=lamp", "--category=table", "--steps=20", "--size=48", "--device=cpu"]
@@ -67,7 +68,7 @@ def test_it_runs_through_and_skips_what_is_there(tmp_path: Path) -> None:
     assert load_run(out / "run").vocabulary.categories == ["lamp", "table"]
     card = json.loads((out / "model" / "model.json").read_text())
     assert {"category", "rotation"} <= set(card["outputs"])
-    stages = bundled_stages(BundledOptions(out, 20, 4, 0, 48, 20, "cpu", (), ("lamp", "table")))
+    stages = bundled_stages(BundledOptions(out, 20, 4, 0, 48, 20, "cpu", (), ("lamp", "table"), 1))
     assert all(stage.done() for stage in stages)
     shutil.rmtree(out / "run" / "evaluation")
     assert run().count(": already there") == len(stages) - 1

@@ -15,6 +15,7 @@ import numpy as np
 from .glb import glb_bytes
 from .mesh import Model
 from .rng import Rng
+from .stylised import stylise
 from .surface import Samples, sample_surface
 
 # Each is a module here with PARTS and build(rng) -> Model.
@@ -28,9 +29,14 @@ def part_names(category: str) -> list[str]:
     return list(_module(category).PARTS)
 
 
-def build(category: str, seed: int, index: int) -> Model:
-    """The model of (category, seed, index): the same on every numpy and Blender, to 1e-5 metres."""
-    return _module(category).build(Rng(category, seed, index))
+def build(category: str, seed: int, index: int, stylised: float = 0.0) -> Model:
+    """The model of (category, seed, index): the same on every numpy and Blender, to 1e-5 metres.
+
+    stylised: share (0 to 1) of the objects that are as simple model kits have them; the others do not depend on it.
+    """
+    model = _module(category).build(Rng(category, seed, index))
+    rng = Rng(category, seed, index, "stylised")
+    return stylise(category, model, rng) if rng.chance(stylised) else model
 
 
 def object_name(category: str, seed: int, index: int) -> str:
@@ -43,9 +49,9 @@ def is_complete(folder: Path) -> bool:
     return all((folder / name).is_file() for name in FILES)
 
 
-def write_object(category: str, seed: int, index: int, folder: Path) -> Model:
+def write_object(category: str, seed: int, index: int, folder: Path, stylised: float = 0.0) -> Model:
     """Make the object and put its folder in place in one step, replacing an older one."""
-    model = build(category, seed, index)
+    model = build(category, seed, index, stylised)
     names = part_names(category)
     samples = sample_surface(model, names, POINTS, Rng(category, seed, index, "points"))
     record = {

@@ -23,7 +23,9 @@ def fingerprint(made: Model) -> str:
     return digest.hexdigest()[:16]
 
 
-def require_whole(made: Model, always: set[str], names: list[str], sizes: tuple[float, float]) -> None:
+def require_whole(
+    made: Model, always: set[str], names: list[str], sizes: tuple[float, float], most_triangles: int = 20_000
+) -> None:
     """Fail unless all bodies are closed and labelled, it stands on the floor, and its largest extent is in `sizes`."""
     json.dumps(made.style)
     assert always <= {part.label for part in made.parts} <= set(names)
@@ -37,7 +39,7 @@ def require_whole(made: Model, always: set[str], names: list[str], sizes: tuple[
     assert low[2] == pytest.approx(0, abs=1e-9)
     smallest, largest = sizes
     assert smallest < (high - low).max() < largest
-    assert sum(len(part.mesh.triangles()[0]) for part in made.parts) < 20_000
+    assert sum(len(part.mesh.triangles()[0]) for part in made.parts) < most_triangles
 
 
 def edges_are_paired(triangles: np.ndarray) -> bool:
