@@ -63,6 +63,9 @@ class DataConfig(Config):
     """Side of the input crop over the larger side of the mask's box."""
     mirror: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of objects that are shown mirrored, all views alike: twice the shapes for nothing."""
+    recolor: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of objects that are shown in other colours, the input and all views alike: channels swapped, brighter or
+    darker, greyer or more vivid."""
     augment: AugmentConfig = AugmentConfig()
 
 

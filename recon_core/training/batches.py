@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ..data.augment import augment_input, compose_input, rotate_input_views
+from ..data.recolor import draw_recolor
 from ..data.viewset import Batch, ViewSet, gather_batch, sample_batch
 from ..methods.recipe import KnownPose, Recipe
 from ..methods.terms import Views
@@ -30,6 +31,8 @@ def draw_batch(
     if recipe.data.augment.rotation_deg > 0:
         batch = _turned(batch, math.radians(recipe.data.augment.rotation_deg), generator)
         inputs = batch.input[:, None]  # a recipe that turns inputs has known poses: one input per object
+    if recipe.data.recolor > 0:
+        batch, inputs = _recolored(batch, inputs, recipe.data.recolor, generator)
     flipped = (torch.rand(len(inputs), generator=generator) < recipe.data.mirror).to(device)
     inputs, views = _flip(inputs, flipped), mirror_views(_views(batch), flipped)
     ready = augment_input(inputs.flatten(0, 1), recipe.data.augment, generator).unflatten(0, inputs.shape[:2])
@@ -50,6 +53,15 @@ def _turned(batch: Batch, limit_rad: float, generator: torch.Generator) -> Batch
     """Input views turned about their optical axes by up to limit_rad, cameras and targets with them."""
     turn = (torch.rand(len(batch.input), generator=generator) * 2 - 1) * limit_rad
     return rotate_input_views(batch, turn.to(batch.input))
+
+
+def _recolored(
+    batch: Batch, inputs: torch.Tensor, share: float, generator: torch.Generator
+) -> tuple[Batch, torch.Tensor]:
+    """The batch and its inputs (B,E,4,S,S) with a share of the objects in other colours."""
+    recolor = draw_recolor(inputs, share, generator)
+    images = None if batch.images is None else recolor(batch.images)
+    return replace(batch, images=images), torch.cat((recolor(inputs[:, :, :3]), inputs[:, :, 3:]), 2)
 
 
 def mirror_views(views: Views, flipped: torch.Tensor) -> Views:

@@ -8,6 +8,7 @@ from pydantic import Field
 from .base import Scene, TermConfig, Views, pick_views, shrink_views
 from .category import Category
 from .consistency import Cycle, NeighbourMask, Symmetry
+from .labels import PointParts
 from .mesh import MeshColor, MeshMask, MeshSmooth
 from .planes import PlaneColor, PlaneMask, PlaneParts
 from .projection import Drwr, Match2d
@@ -16,7 +17,7 @@ from .spread import Spread
 from .voxel import VoxelColor, VoxelSilhouette
 
 TERMS: tuple[type[TermConfig], ...] = (
-    SplatMask, SplatColor, SplatParts,
+    SplatMask, SplatColor, SplatParts, PointParts,
     VoxelSilhouette, VoxelColor,
     PlaneMask, PlaneColor, PlaneParts,
     Drwr, Match2d,
@@ -24,7 +25,7 @@ TERMS: tuple[type[TermConfig], ...] = (
     Cycle, NeighbourMask, Symmetry, Spread, Category,
 )  # fmt: skip
 Term = Annotated[
-    SplatMask | SplatColor | SplatParts
+    SplatMask | SplatColor | SplatParts | PointParts
     | VoxelSilhouette | VoxelColor
     | PlaneMask | PlaneColor | PlaneParts
     | Drwr | Match2d
@@ -46,6 +47,7 @@ __all__ = [
     "PlaneColor",
     "PlaneMask",
     "PlaneParts",
+    "PointParts",
     "Scene",
     "SplatColor",
     "SplatMask",
