@@ -2,13 +2,14 @@
 """What `recon refine` does to predictions: Chamfer distance to the truth, fit to the mask and seconds, by category.
 
     python benchmarks/refine_bench.py --run RUN --data DATASET [--split all|test|val] [--views 1] [--pose known]
-        [--objects 40] [--threads 1] [--json FILE]
+        [--objects 40] [--threads 1] [--colors] [--json FILE]
 
 Each object is predicted from its first views, each time refined against that one mask, and held against the true
 surface in the object frame (diagonal 1), before and after: precision + coverage x100, as in docs/evaluation.md. Known
 pose: the dataset's camera, which stays. Predicted pose: the rotation that the model predicts, with the lens fitted to
 the mask, and its other hypotheses, as `recon reconstruct` has them; it may move. Mask IoU is that of the crop at 96 px,
-where the mask is drawn by the same brush as the cloud.
+where the mask is drawn by the same brush as the cloud. --colors: the PSNR in dB of the predicted colours, and of
+those that `recon refine` fits to the one image, in all other views of the object (refining/colors.py).
 """
 
 import argparse
@@ -31,6 +32,8 @@ import torch  # noqa: E402
 
 from recon_core.cameras import DEFAULT_DISTANCE, Cameras  # noqa: E402
 from recon_core.canonical_frame import read_canonical  # noqa: E402
+from recon_core.confidence.features import local_spacing  # noqa: E402
+from recon_core.confidence.visibility import visible_points  # noqa: E402
 from recon_core.data.crop import crop_square, fit_box  # noqa: E402
 from recon_core.data.dataset import Dataset  # noqa: E402
 from recon_core.errors import ConfigError  # noqa: E402
@@ -40,8 +43,9 @@ from recon_core.inference.reconstruct import hypotheses_of  # noqa: E402
 from recon_core.io.atomic import write_json  # noqa: E402
 from recon_core.methods.run import LoadedRun, load_run  # noqa: E402
 from recon_core.pointcloud import PointCloud  # noqa: E402
+from recon_core.refining.colors import Shot, judge  # noqa: E402
 from recon_core.refining.hypotheses import viewpoints_of  # noqa: E402
-from recon_core.refining.refine import RefineOptions, careful, refine  # noqa: E402
+from recon_core.refining.refine import Refined, RefineOptions, careful, refine  # noqa: E402
 from recon_core.refining.verb import KEPT  # noqa: E402
 from recon_core.refining.viewpoint import Viewpoints  # noqa: E402
 
@@ -59,6 +63,8 @@ class Case:
     mask: np.ndarray
     truth: np.ndarray
     known: Viewpoints | None = None
+    photo: np.ndarray | None = None
+    others: tuple[Shot, ...] = ()
 
 
 def cases(run: LoadedRun, dataset: Dataset, names: list[str], views: int, pose: str) -> Iterator[Case]:
@@ -85,7 +91,14 @@ def case_of(run: LoadedRun, dataset: Dataset, name: str, view: int, pose: str) -
     if pose == "predicted":
         camera = _predicted_camera(run, cloud, prediction.rotation, canonical, mask)
         known = viewpoints_of(cloud.xyz, camera, hypotheses_of(prediction, run), mask)
-    return Case(name.partition("/")[0], name, cloud, camera, mask, truth, known)
+    others = tuple(_shot(dataset, name, other) for other in range(dataset.views(name)) if other != view)
+    return Case(name.partition("/")[0], name, cloud, camera, mask, truth, known, cut, others)
+
+
+def _shot(dataset: Dataset, name: str, view: int) -> Shot:
+    mask = dataset.mask(name, view)
+    rgba = np.dstack((dataset.image(name, view)[..., :3], mask))
+    return Shot(rgba, dataset.cameras(name)[view : view + 1], fit_box(mask))
 
 
 def _predicted_camera(
@@ -108,7 +121,38 @@ def score(xyz: np.ndarray, truth: np.ndarray) -> float:
     return 100 * float(matches.pred_to_truth.mean() + matches.truth_to_pred.mean())
 
 
-def one(case: Case, options: RefineOptions) -> dict[str, Any]:
+def color_scores(case: Case, result: Refined) -> dict[str, Any]:
+    """Before and after, in the input view and in the others, and the seconds that fitting takes."""
+    start = time.perf_counter()
+    assert case.photo is not None
+    fit = result.with_colors([case.photo], "fit").colors
+    seconds, cloud = time.perf_counter() - start, result.cloud
+    spacing = float(np.median(local_spacing(cloud.xyz)))
+    seen = np.stack([visible_points(cloud.xyz, shot.camera, spacing) for shot in case.others])
+    crops = [shot.crop(96) for shot in case.others]
+    assert cloud.colors is not None
+    after = cloud.colors if fit is None else fit.colors
+    held_out = [judge(cloud.xyz, colors, crops, seen)[0] for colors in (cloud.colors, after)]
+    shown = None if fit is None else fit.psnr_db
+    return {"psnr_held_out": held_out, "psnr_input": shown, "color_seconds": seconds}
+
+
+def color_line(rows: list[dict[str, Any]]) -> str:
+    """Means over cases as text."""
+    input_db = np.mean([row["psnr_input"] for row in rows if row["psnr_input"] is not None], 0)
+    held_out = np.array([row["psnr_held_out"] for row in rows])
+    worse, seconds = (
+        (held_out[:, 1] < held_out[:, 0]).mean(),
+        np.median([row["color_seconds"] for row in rows]),
+    )
+    before, after = held_out.mean(0)
+    return (
+        f"colours: PSNR {input_db[0]:.2f} -> {input_db[1]:.2f} dB in the input view, {before:.2f} -> {after:.2f} dB "
+        f"in the others, worse there {100 * worse:.0f}%, {seconds:.2f} s"
+    )
+
+
+def one(case: Case, options: RefineOptions, colors: bool) -> dict[str, Any]:
     """Figures of one case."""
     start, cpu = time.perf_counter(), time.process_time()
     known = None if case.known is None else [case.known]
@@ -125,7 +169,7 @@ def one(case: Case, options: RefineOptions) -> dict[str, Any]:
         "steps": result.figures.steps,
         "seconds": seconds,
         "cpu_seconds": cpu,
-    }
+    } | (color_scores(case, result) if colors else {})
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -194,6 +238,7 @@ def main() -> None:
     parser.add_argument("--pose", choices=("known", "predicted"), default="known")
     parser.add_argument("--symmetry", choices=("auto", "on", "off"), default="auto")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--colors", action="store_true", help="colours in the other views too")
     parser.add_argument("--json", type=Path, help="write all figures here as well")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -202,11 +247,16 @@ def main() -> None:
     options = replace(RefineOptions(), camera=KEPT) if arguments.pose == "known" else careful()
     options = replace(options, symmetry=arguments.symmetry)
     found = cases(load_run(arguments.run, "cpu"), dataset, names, arguments.views, arguments.pose)
-    rows = [one(case, options) for case in tqdm(found, total=len(names) * arguments.views, unit="case")]
+    rows = [
+        one(case, options, arguments.colors)
+        for case in tqdm(found, total=len(names) * arguments.views, unit="case")
+    ]
     categories = sorted({row["category"] for row in rows})
     groups = {name: summary([row for row in rows if row["category"] == name]) for name in categories}
     groups["all"] = summary(rows)
     print(table(groups))
+    if arguments.colors:
+        print(color_line(rows))
     if arguments.json:
         write_json(arguments.json, {"groups": groups, "rows": rows})
 

@@ -40,6 +40,14 @@ def refine(
             "--symmetry", help="Left and right move alike: auto (if the cloud is symmetric), on, off."
         ),
     ] = "auto",
+    colors: Annotated[
+        str,
+        typer.Option(
+            "--colors",
+            help="fit: points take the colours that the images show of them, and tell those that no image shows; "
+            "keep; auto: fit, unless there are no colours to take.",
+        ),
+    ] = "auto",
     steps: Annotated[int, typer.Option("--steps", min=1, help="At most so many steps.")] = 120,
     foreground: cli_mask.Foreground = "auto",
     box: cli_mask.Box = None,
@@ -48,11 +56,11 @@ def refine(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
-    """Fit a cloud, and its pose, to the object's outline in one image or several; unseen sides keep their shape."""
+    """Fit a cloud, and its pose, to the object's outline and colours in one image or several; what is unseen stays."""
     from .refining import verb
 
     request = verb.RefineRequest(
         source, tuple(images), out, tuple(mask or ()), tuple(camera or ()), foreground,
-        pose, symmetry, steps, cli_mask.hints_from(box, scribbles, segmenter),  # type: ignore[arg-type]
+        pose, symmetry, steps, cli_mask.hints_from(box, scribbles, segmenter), colors,  # type: ignore[arg-type]
     )  # fmt: skip
     raise typer.Exit(verb.run(request, as_json, quiet))

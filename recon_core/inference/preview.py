@@ -13,6 +13,7 @@ from ..pointcloud import PointCloud
 TILE = 240
 _AZIMUTHS_DEG = (30, 120, 210, 300)
 _ELEVATION_DEG = 20
+_PER_ROW = 4
 _OUTLINE = (235, 50, 140)
 
 
@@ -29,7 +30,8 @@ def draw_preview(
     """Draw the preview (H,W,3) uint8 of one result.
 
     rgba (H,W,4) and mask (H,W) uint8 are the photograph's, crop (S,S,4) is the model's input; rotation (3,3),
-    where the model predicts one, turns the cloud as the photograph shows it. more: another row and what it shows.
+    where the model predicts one, turns the cloud as the photograph shows it. more: further pictures, four to a row,
+    and what they show.
     """
     photo = visual.to_rgb(rgba)
     first = [_fitted(photo), _fitted(show_mask(photo, mask)), _fitted(visual.to_rgb(crop, (128, 128, 128)))]
@@ -38,9 +40,9 @@ def draw_preview(
         first.append(visual.draw_cloud(_as_photographed(cloud.xyz, rotation), cloud.colors, 0, 0, TILE))
         texts.append("cloud, photo's view")
     rows, labels = [first], [texts]
-    if more[0]:
-        rows.append(list(more[0]))
-        labels.append(list(more[1]))
+    for first_of_row in range(0, len(more[0]), _PER_ROW):
+        rows.append(list(more[0][first_of_row : first_of_row + _PER_ROW]))
+        labels.append(list(more[1][first_of_row : first_of_row + _PER_ROW]))
     rows.append([_side(cloud, cloud.colors, azimuth) for azimuth in _AZIMUTHS_DEG])
     labels.append([f"azimuth {azimuth}°" for azimuth in _AZIMUTHS_DEG])
     if cloud.labels is not None:

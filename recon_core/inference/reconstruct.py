@@ -34,6 +34,7 @@ COLOR_SOURCES = {
     "predicted": "predicted by the model",
     "projected": "looked up in the photograph through the predicted pose; hidden points are guessed",
     "height": "none known; shows the height",
+    "fitted": "fitted to the photograph: looked up where it shows the points, which tell the others",
 }
 
 

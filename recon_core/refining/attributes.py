@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What points carry after they moved: colours looked up again, visibility seen again, confidence never higher."""
+"""What points carry after they moved: colours that images gave, visibility seen again, confidence never higher."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,9 +10,9 @@ from .. import __version__
 from ..cameras import Cameras
 from ..confidence.features import local_spacing
 from ..confidence.visibility import NAMES, classify, mirror_partners
-from ..inference.photo_camera import colors_from_photo
 from ..inference.reconstruct import COLOR_SOURCES
 from ..pointcloud import PointCloud
+from .colors import ColorFit
 
 # How confident a point may be at most that moved so far (in diagonals). On validation renders under predicted cameras,
 # points that moved by up to 0.03 were within 0.02 of the surface as often after as before; of those that moved by 0.05
@@ -24,12 +24,13 @@ _MIRROR = np.diag([-1.0, 1.0, 1.0])
 
 
 def with_attributes(
-    before: PointCloud, after: PointCloud, cameras: list[Cameras], photo: np.ndarray | None
+    before: PointCloud, after: PointCloud, cameras: list[Cameras], colors: ColorFit | None
 ) -> PointCloud:
-    """The cloud after refinement with what its points may claim; photo (H,W,4): the only image, its mask as alpha."""
+    """The cloud after refinement with what its points may claim, and the colours that were fitted, if any."""
     cloud = replace(after, comments={**after.comments, "refined": f"recon {__version__}"})
-    if cloud.colors is not None and photo is not None and _looked_up(cloud):
-        cloud.colors = colors_from_photo(cloud.xyz, cameras[0], photo)
+    if colors is not None:
+        cloud.colors = colors.colors
+        cloud.comments["color"] = COLOR_SOURCES["fitted"]
     if cloud.confidence is not None:
         cloud.confidence = lowered(cloud.confidence, before.xyz, cloud.xyz)
         note = cloud.comments.get("confidence", "the prediction's")
@@ -64,7 +65,3 @@ def seen_again(xyz: np.ndarray, cameras: list[Cameras]) -> np.ndarray:
     spacing = max(float(np.median(local_spacing(xyz))), 1e-9)
     partner, gap = mirror_partners(xyz, _MIRROR)
     return np.max([classify(xyz, camera, spacing, partner, gap) for camera in cameras], axis=0)
-
-
-def _looked_up(cloud: PointCloud) -> bool:
-    return cloud.comments.get("color") == COLOR_SOURCES["projected"]

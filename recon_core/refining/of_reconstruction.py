@@ -9,16 +9,17 @@ import numpy as np
 from ..errors import InputError
 from ..inference.reconstruct import Reconstruction
 from .attributes import NOTE, with_attributes
+from .colors import Colors
 from .hypotheses import viewpoints_of
-from .preview import fit_row
+from .preview import color_row, fit_row
 from .refine import RefineOptions, careful, refine
 from .sources import View
 
 
 def refine_reconstruction(
-    result: Reconstruction, path: Path, options: RefineOptions | None = None
+    result: Reconstruction, path: Path, options: RefineOptions | None = None, colors: Colors = "auto"
 ) -> Reconstruction:
-    """The same photograph's result with cloud and camera refined, and how it went; raises InputError without a pose."""
+    """The same photograph's result with cloud, colours and camera refined; raises InputError without a pose."""
     before, camera = result.cloud, result.camera
     if camera is None:
         raise InputError(
@@ -27,8 +28,8 @@ def refine_reconstruction(
         )
     known = viewpoints_of(before.xyz, camera, result.hypotheses, result.mask)
     found = refine(before, [camera], [result.mask], options or careful(), viewpoints=[known])
-    photo = np.dstack((result.image.rgba[..., :3], result.mask))
-    cloud = with_attributes(before, found.cloud, found.cameras, photo)
+    found = found.with_colors([np.dstack((result.image.rgba[..., :3], result.mask))], colors)
+    cloud = with_attributes(before, found.cloud, found.cameras, found.colors)
     trust = result.confidence
     if trust is not None and cloud.confidence is not None:
         trust = replace(
@@ -36,12 +37,14 @@ def refine_reconstruction(
         )
     view = View(path, result.image, result.mask, result.mask_source, camera)
     tiles, texts = fit_row(view, 0, (before, camera), (cloud, found.cameras[0]), found)
+    more_tiles, more_texts = color_row(view, 0, found)
     return replace(
         result,
         cloud=cloud,
         camera=found.cameras[0],
-        refined=found.figures.record(),
-        refined_row=(tiles[1:], texts[1:]),
+        color_source=result.color_source if found.colors is None else "fitted",
+        refined=found.record(),
+        refined_row=(tiles[1:] + more_tiles, texts[1:] + more_texts),
         confidence=trust,
         timings_ms=result.timings_ms
         | {

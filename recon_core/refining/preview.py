@@ -34,6 +34,10 @@ def draw_refined(
         row, words = fit_row(view, index, (before[0], before[1][index]), (after[0], after[1][index]), refined)
         rows.append(row)
         texts.append(words)
+        if refined.colors is not None:
+            row, words = color_row(view, index, refined)
+            rows.append(row)
+            texts.append(words)
     for word, (cloud, _) in (("before", before), ("after", after)):
         rows.append(
             [
@@ -63,6 +67,17 @@ def fit_row(
     row += [_enlarged(visual.mask_overlay(one[index], target[index])) for one in drawn]
     words = ("before", "refined", f"before: mask IoU {ious[0]:.2f}", f"refined: {ious[1]:.2f}")
     return row, [f"mask: {view.mask_source}", *words]
+
+
+def color_row(view: View, index: int, refined: Refined) -> tuple[list[np.ndarray], list[str]]:
+    """Three pictures (TILE,TILE,3) of one image and what they show: the object, the points seen in both colours."""
+    if refined.colors is None:
+        return [], []
+    cut = np.dstack((_rgb(view), view.mask))
+    row = [visual.to_rgb(crop_square(cut, refined.boxes[index], TILE))]
+    row += [_enlarged(one[index]) for one in refined.colors.drawn]
+    told = ["none" if one is None else f"{one:.1f} dB" for one in refined.colors.psnr_db]
+    return row, ["the object", f"colours before: {told[0]}", f"fitted: {told[1]}"]
 
 
 def _rgb(view: View) -> np.ndarray:

@@ -17,6 +17,7 @@ from ..geometry.nearest import build_tree
 from ..pointcloud import PointCloud
 from ..threads import single_threaded
 from .camera_step import CameraPrior
+from .colors import ColorFit, Colors, Shot, fit_colors
 from .field import Field, FieldPrior, make_field
 from .objective import Problem, State, Weights, soft_box
 from .symmetry import MirrorGap, mirror_gap
@@ -122,6 +123,7 @@ class Refined:
     """The cloud after, the cameras (1 each) of the full images after, and the figures.
 
     drawn: coverage of each crop, (3,V,S,S): by the mask, by the cloud before and after; boxes: where the crops are.
+    colors: what images gave to the points, None where these keep their colours.
     """
 
     cloud: PointCloud
@@ -129,6 +131,16 @@ class Refined:
     figures: Figures
     drawn: np.ndarray
     boxes: tuple[Box, ...]
+    colors: ColorFit | None = None
+
+    def record(self) -> dict[str, Any]:
+        """How it went, for a JSON file."""
+        return self.figures.record() | {"colors": None if self.colors is None else self.colors.record()}
+
+    def with_colors(self, photos: Sequence[np.ndarray], wish: Colors) -> "Refined":
+        """The same with colours for the cloud from photos (H,W,4) uint8, masks as alpha, if wished (colors.py)."""
+        shots = [Shot(*one) for one in zip(photos, self.cameras, self.boxes, strict=True)]
+        return replace(self, colors=fit_colors(self.cloud, shots, self.figures.symmetric, wish))
 
 
 def refine(

@@ -16,6 +16,7 @@ from ..errors import ConfigError, InputError
 from ..inference.foreground import check_method
 from ..inference.hints import MaskHints, check_hints
 from ..inference.photo_camera import pose_record
+from ..inference.reconstruct import COLOR_SOURCES
 from ..inference.result_files import relative_path
 from ..io.atomic import write_json
 from ..io.images import write_png
@@ -23,6 +24,7 @@ from ..io.ply import write_ply
 from ..pointcloud import PointCloud
 from .attributes import confidence_now, with_attributes
 from .camera_step import CameraPrior
+from .colors import Colors
 from .hypotheses import read_hypotheses, viewpoints_of
 from .preview import draw_refined
 from .refine import Refined, RefineOptions, Symmetry, careful, refine
@@ -48,6 +50,7 @@ class RefineRequest:
     symmetry: Symmetry = "auto"
     steps: int = RefineOptions.steps
     hints: MaskHints = field(default_factory=MaskHints)
+    colors: Colors = "auto"
 
     def __post_init__(self) -> None:
         """Raise ConfigError for values that make no sense."""
@@ -55,6 +58,8 @@ class RefineRequest:
         check_hints(self.hints, self.masks[0] if self.masks else None, len(self.images))
         if self.pose not in get_args(Pose):
             raise ConfigError(f"pose is {self.pose!r}, expected auto, fit or keep.")
+        if self.colors not in get_args(Colors):
+            raise ConfigError(f"colors is {self.colors!r}, expected auto, fit or keep.")
         if not self.images:
             raise ConfigError("Give at least one image to refine against.")
 
@@ -92,9 +97,10 @@ def refine_files(request: RefineRequest, report: Report = lambda _stage, _share:
         lambda share: report("refine", round(0.1 + 0.75 * share, 3)),
         known,
     )
-    report("write", 0.85)
-    photo = np.dstack((views[0].image.rgba[..., :3], views[0].mask)) if len(views) == 1 else None
-    cloud = with_attributes(source.cloud, refined.cloud, refined.cameras, photo)
+    photos = [np.dstack((view.image.rgba[..., :3], view.mask)) for view in views]
+    refined = refined.with_colors(photos, request.colors)
+    report("write", 0.9)
+    cloud = with_attributes(source.cloud, refined.cloud, refined.cameras, refined.colors)
     return _write(request, source, views, replace(refined, cloud=cloud))
 
 
@@ -147,24 +153,28 @@ def describe(source: Source, views: list[View], refined: Refined, out: Path) -> 
     """What the JSON file in the folder `out` says: the source's, the new pose, and how refining went."""
     kept = {key: value for key, value in source.record.items() if key not in ("files", "timings_ms", "pose")}
     poses = [pose_record(camera, refined=True) for camera in refined.cameras]
-    return kept | {
-        "version": 1,
-        "generator": f"recon {__version__}",
-        "points": len(refined.cloud),
-        "image": _image(views[0], out),
-        "confidence": _confidence(source, refined.cloud),
-        "pose": poses[0],
-        "images": [
-            {
-                "file": view.path.name,
-                "path": relative_path(view.path, out),
-                "mask": view.mask_source,
-                "camera": pose["camera"],
-            }
-            for view, pose in zip(views, poses, strict=True)
-        ],
-        "refine": {"of": source.path.name} | refined.figures.record(),
-    }
+    return (
+        kept
+        | {
+            "version": 1,
+            "generator": f"recon {__version__}",
+            "points": len(refined.cloud),
+            "image": _image(views[0], out),
+            "confidence": _confidence(source, refined.cloud),
+            "pose": poses[0],
+            "images": [
+                {
+                    "file": view.path.name,
+                    "path": relative_path(view.path, out),
+                    "mask": view.mask_source,
+                    "camera": pose["camera"],
+                }
+                for view, pose in zip(views, poses, strict=True)
+            ],
+            "refine": {"of": source.path.name} | refined.record(),
+        }
+        | ({} if refined.colors is None else {"colour": COLOR_SOURCES["fitted"]})
+    )
 
 
 def _image(view: View, out: Path) -> dict[str, Any]:
@@ -209,6 +219,15 @@ def text_of(result: RefineResult) -> str:
     lines = [
         f"{result.ply}: mask IoU {iou[0]:.2f} -> {iou[1]:.2f}, {figures['steps']} steps in {seconds:.1f} s",
         f"  points moved by {100 * figures['moved']:.1f} % of the diagonal on average, {sides}{turned}",
+        *_told_of_colors(figures["colors"]),
         f"  {result.preview}  {result.json}",
     ]
     return "\n".join(lines)
+
+
+def _told_of_colors(figures: dict[str, Any] | None) -> list[str]:
+    if figures is None:
+        return []
+    before, after = figures["psnr_db"]
+    started = "" if before is None else f"{before:.1f} -> "
+    return [f"  colours of {100 * figures['seen']:.0f} % of the points seen: PSNR {started}{after:.1f} dB"]

@@ -87,6 +87,7 @@ def test_files_are_of_the_refined_cloud(photo, tmp_path):
     assert told["refine"] is None
     assert [one["score"] for one in told["pose"]["hypotheses"]] == [0.6, 0.4]
     assert np.allclose(read_ply(plain.ply).xyz, TALL, atol=1e-6)
+    assert figures["colors"] is None  # the photograph is of one flat grey
     assert read_image(done.preview).rgba.shape[0] > read_image(plain.preview).rgba.shape[0] + 200
 
 

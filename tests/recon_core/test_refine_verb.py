@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from refine_scenes import camera, seat, silhouette
 from test_worker import folder, start  # noqa: F401 (fixtures)
 from typer.testing import CliRunner
@@ -60,15 +61,32 @@ def test_a_result_is_refined(result, tmp_path):
     assert figures["iou"][1] > figures["iou"][0]
     assert figures["objective"][1] < figures["objective"][0]
     assert figures["turned_deg"] > 0
+    assert figures["colors"]["psnr_db"][1] > figures["colors"]["psnr_db"][0]
+    assert record["colour"] == COLOR_SOURCES["fitted"]
     cloud = read_ply(answer["ply"])
+    assert cloud.comments["color"] == COLOR_SOURCES["fitted"]
     assert np.ptp(cloud.xyz[:, 2]) < 0.95 * np.ptp(read_ply(tmp_path / "seat.ply").xyz[:, 2])
-    assert len(np.unique(cloud.colors, axis=0)) == 2
     assert cloud.labels is not None
     picture = read_image(answer["preview"]).rgba
-    assert picture.shape[0] > 700
+    assert picture.shape[0] > 900
     again = read_source(Path(answer["json"]))
     assert again.camera is not None
     assert abs(float(again.camera.fx) / float(VIEW.fx) - 1) < 0.2
+    row = again.camera.project(torch.from_numpy(cloud.xyz.astype(np.float64))[None])[0][0, :, 1].numpy()
+    assert cloud.colors is not None
+    assert np.median(cloud.colors[row < 36], 0).tolist() == [255, 0, 0]
+    assert np.median(cloud.colors[row > 44], 0).tolist() == [0, 0, 255]
+
+
+def test_colours_may_be_kept(result, tmp_path):
+    """Those of the cloud then come back as they are, also such as were looked up under the pose before."""
+    words = (result, tmp_path / "photo.png", "--out", tmp_path / "out", "--steps", 5, "--colors")
+    assert recon(*words, "keep", "--quiet").exit_code == 0
+    assert (read_ply(tmp_path / "out" / "seat.ply").colors == 9).all()
+    record = json.loads((tmp_path / "out" / "seat.json").read_text())
+    assert record["refine"]["colors"] is None
+    done = recon(*words, "fit", "--quiet")
+    assert "of the points seen: PSNR" in done.stdout
 
 
 def test_a_cloud_with_a_camera(result, tmp_path):
@@ -146,6 +164,7 @@ def test_only_predicted_cameras_have_other_viewpoints(result, tmp_path):
         ("seat.json", ("--camera", "seat.json", "--camera", "seat.json"), "2 cameras for 1 images"),
         ("seat.json", ("--pose", "guess"), "expected auto, fit or keep"),
         ("seat.json", ("--symmetry", "some"), "expected auto, on or off"),
+        ("seat.json", ("--colors", "some"), "expected auto, fit or keep"),
         ("seat.json", ("--foreground", "magic"), "magic"),
         ("seat.json", ("--box", "900", "0", "50", "50"), "of --box 900 0 50 50, less than"),
         (

@@ -30,3 +30,21 @@ def covariance(places, stretch, shear, bumps, mirror) -> np.ndarray:
                     sign * mirror * kernel(p, reflected, component, stretch, shear, bumps)
                 )
     return result
+
+
+def color_kernel(p, q, same_part, tied, part, near, reach) -> float:
+    """k(p, q) of refining/colors.py."""
+    bell = math.exp(-sum((a - b) ** 2 for a, b in zip(p, q)) / (2 * reach**2))
+    if tied:
+        bell += math.exp(-sum((a - b) ** 2 for a, b in zip(p, (-q[0], q[1], q[2]))) / (2 * reach**2))
+    return part**2 * same_part + near**2 * bell
+
+
+def color_posterior(xyz, labels, differences, seen, tied, part, near, reach, noise) -> np.ndarray:
+    """Expected differences (N,C) of all points, from those (N,C) of the seen ones, known up to noise."""
+    told = [i for i in range(len(xyz)) if seen[i]]
+    gram = np.array([
+        [color_kernel(xyz[i], xyz[j], labels[i] == labels[j], tied, part, near, reach) for j in told]
+        for i in range(len(xyz))
+    ])  # fmt: skip
+    return gram @ np.linalg.inv(gram[told] + noise**2 * np.eye(len(told))) @ differences[told]
