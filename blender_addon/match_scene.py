@@ -13,7 +13,7 @@ from . import points_object, scene_camera, surfaces
 from .jobs import UserError
 from .match import Solution
 from .photo_camera import PhotoCamera
-from .refine_jobs import PHOTO_COLORS
+from .refine_jobs import FITTED_COLORS, PHOTO_COLORS
 
 SAMPLES = 20_000
 _KINDS = ("MESH", "CURVE", "SURFACE", "META", "FONT")
@@ -68,8 +68,8 @@ def _shown(candidate: Any, count: int) -> np.ndarray:
 
 
 def _true_colors(points: Any) -> np.ndarray | None:
-    """Colours of a cloud, but for those that say nothing new: by height, or looked up in the photo."""
-    made_up = ("by height", PHOTO_COLORS)
+    """Colours of a cloud, but for those that say nothing new: by height, or taken from the photo."""
+    made_up = ("by height", PHOTO_COLORS, FITTED_COLORS)
     if str(points_object.record_of(points).get("color", "")).startswith(made_up):
         return None
     return points_object.cloud_of(points, world=False).colors

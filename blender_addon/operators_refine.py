@@ -49,11 +49,10 @@ def _job(points: Any, steps: int) -> Job:
             "It is not known from where the photo shows this cloud: use To Photo or Match to Photo first."
         ) from error
     cloud, image_name, line = points_object.cloud_of(points, world=False), image.name, worker_jobs.command()
-    looked_up = str(record.get("color", "")).startswith(refine_jobs.PHOTO_COLORS)
+    color = str(record.get("color", ""))
 
     def work(job: Job) -> refine_jobs.Refined:
-        found = refine_jobs.refine(cloud, camera, rgba[..., :3], mask, steps, line, job)
-        return refine_jobs.recolored(found, rgba[..., :3], mask) if looked_up else found
+        return refine_jobs.refine(cloud, camera, rgba[..., :3], mask, steps, line, job, color)
 
     def done(found: refine_jobs.Refined) -> None:
         moved = placing.find_points(name)
@@ -73,6 +72,8 @@ def _take(points: Any, found: refine_jobs.Refined, image: Any) -> None:
     mesh.update()
     display.recolor(points)
     record = {**points_object.record_of(points), "camera": found.camera.record(), "refined": found.figures}
+    if found.color:
+        record["color"] = found.color
     points_object.set_record(points, record)
     if image is not None and scene_camera.shows(bpy.context.scene, image):
         scene_camera.set_scene_camera(bpy.context.scene, points, found.camera, image)

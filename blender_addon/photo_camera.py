@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The photo's camera, as far as a predicted rotation and the mask fix it, and colours looked up through it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,8 @@ _STRAY_SHARE, _STRAY_REACH = 0.005, 0.2
 # Low to high, distinct for the colour-blind.
 RAMP = ((52, 62, 120), (44, 120, 142), (70, 170, 120), (190, 205, 70), (250, 230, 110))
 _CHUNK = 1 << 22
+# The worker refuses more.
+_MOST_HYPOTHESES = 16
 
 
 @dataclass
@@ -25,6 +28,8 @@ class PhotoCamera:
     cy: float
     width: int
     height: int
+    # All views that the model thought possible, as recon's JSON files have them: of a predicted camera alone.
+    hypotheses: list[dict[str, Any]] = field(default_factory=list)
 
     def project(self, xyz: np.ndarray) -> np.ndarray:
         """Pixel coordinates (N,2) of points (N,3)."""
@@ -41,7 +46,9 @@ class PhotoCamera:
 
     def record(self) -> dict:
         """For JSON."""
+        told = {"hypotheses": self.hypotheses} if self.hypotheses else {}
         return {
+            **told,
             "world_to_cam": np.asarray(self.world_to_cam).tolist(),
             "focal_px": self.focal_px,
             "cx": self.cx,
@@ -55,7 +62,32 @@ class PhotoCamera:
         """The camera of a record()."""
         matrix = np.array(record["world_to_cam"], np.float64).reshape(4, 4)
         focal_px, cx, cy = (float(record[name]) for name in ("focal_px", "cx", "cy"))
-        return cls(matrix, focal_px, cx, cy, int(record["width"]), int(record["height"]))
+        hypotheses = record.get("hypotheses")
+        known = hypotheses if isinstance(hypotheses, list) else []
+        return cls(matrix, focal_px, cx, cy, int(record["width"]), int(record["height"]), known)
+
+
+def hypotheses_of(rotations: np.ndarray | None, scores: np.ndarray | None) -> list[dict[str, Any]]:
+    """Rotations (K,3,3) from the cloud's frame to the camera's, and scores (K,), for JSON; the likeliest first."""
+    if rotations is None or scores is None:
+        return []
+    order = np.argsort(-scores, kind="stable")[:_MOST_HYPOTHESES]
+    return [
+        {"quaternion_wxyz": _quaternion(rotations[k]), "score": float(np.clip(scores[k], 0, 1))}
+        for k in order
+    ]
+
+
+def _quaternion(rotation: np.ndarray) -> list[float]:
+    """w, x, y, z of a rotation (3,3): an eigenvector (Bar-Itzhack 2000), also where it is not quite orthogonal."""
+    m = np.asarray(rotation, np.float64)
+    matrix = np.zeros((4, 4))  # of x, y, z, w; the upper triangle counts
+    matrix[:3, :3] = m + m.T - np.trace(m) * np.eye(3)
+    matrix[np.arange(3), np.arange(3)] = 2 * np.diag(m) - np.trace(m)
+    matrix[:3, 3] = m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]
+    matrix[3, 3] = np.trace(m)
+    x, y, z, w = np.linalg.eigh(matrix, UPLO="U")[1][:, -1].tolist()
+    return [w, x, y, z]
 
 
 def fit_camera(

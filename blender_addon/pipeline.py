@@ -18,6 +18,7 @@ from .photo_camera import (
     colors_from_photo,
     fit_camera,
     height_shares,
+    hypotheses_of,
     ramp_colors,
 )
 
@@ -68,6 +69,8 @@ def reconstruct(request: Request, job: Job) -> Outcome:
     cloud, rotation = answer.cloud, answer.rotation
     clock.stage(0.9, "Colouring")
     camera = None if rotation is None else fit_camera(cloud.xyz, rotation, mask, model.distance)
+    if camera is not None:
+        camera.hypotheses = hypotheses_of(answer.rotations, answer.scores)
     color_source = add_colors(cloud, camera, cut)
     if camera is not None:
         cloud.visibility = visibility.classify(cloud.xyz, camera)

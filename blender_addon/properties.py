@@ -171,7 +171,8 @@ class ReconScene(bpy.types.PropertyGroup):
     run_path: StringProperty(name="Run", description="Folder of a training run", subtype="DIR_PATH")
     refine_steps: IntProperty(
         name="Refine",
-        description="Number of steps in which the worker fits the cloud to the photo's mask; 0: none, 120 is plenty",
+        description="Number of steps in which the worker fits the cloud to the photo's mask and colours; "
+        "0: none, 120 is plenty",
         default=0,
         min=0,
         max=2000,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refining by the worker: points, and their camera, moved until they fit the photo's mask. No bpy: runs on threads."""
+"""Refining by the worker: points and camera moved to fit the photo's mask, then coloured. No bpy: runs on threads."""
 
 import json
 import shutil
@@ -21,7 +21,8 @@ from .png import write_png
 
 DEFAULT_STEPS = 120
 PHOTO_COLORS = "looked up in the photo"
-_TOLD = ("iou", "moved", "turned_deg", "symmetric", "steps", "seconds")
+FITTED_COLORS = "fitted to the photo"
+_TOLD = ("iou", "moved", "turned_deg", "viewpoints", "symmetric", "colors", "steps", "seconds")
 
 
 @dataclass
@@ -31,6 +32,13 @@ class Refined:
     cloud: Cloud
     camera: PhotoCamera
     figures: dict[str, Any]
+    color: str = ""  # where its colours are from now; nothing where they stayed
+
+
+def predicted(cloud: Cloud, color: str) -> Cloud:
+    """A cloud as the worker gets it: without colours that were made up, which say nothing of what is unseen."""
+    made_up = color.startswith((PHOTO_COLORS, "by height"))
+    return replace(cloud, comments={}, colors=None if made_up else cloud.colors)
 
 
 def refine(
@@ -41,24 +49,32 @@ def refine(
     steps: int,
     line: list[str],
     job: Any,
+    color: str = "",
 ) -> Refined:
-    """Fit a cloud in its own frame to a photo (H,W,3) with its mask (H,W) uint8. Raises UserError and Cancelled."""
+    """Fit a cloud in its own frame to a photo (H,W,3) with its mask (H,W) uint8. Raises UserError and Cancelled.
+
+    color: where the cloud's colours are from, in the add-on's words.
+    """
     job.report(0.02, "Starting the worker")
     photo = worker_photo.for_worker(rgb, mask)
     worker = worker_client.worker_for(line, [])
     folder = worker.folder / f"refine_{uuid.uuid4().hex}"
     try:
         folder.mkdir()
-        write_ply(folder / "cloud.ply", replace(cloud, comments={}))
+        write_ply(folder / "cloud.ply", predicted(cloud, color))
         write_png(folder / "photo.png", photo.rgba)
-        source = {"files": {"cloud": "cloud.ply"}, "pose": {"camera": as_transforms(photo.small(camera))}}
+        pose = {"camera": as_transforms(photo.small(camera)), "hypotheses": camera.hypotheses}
+        source = {"files": {"cloud": "cloud.ply"}, "pose": pose}
         (folder / "cloud.json").write_text(json.dumps(source), encoding="utf-8")
         paths = {"source": "cloud.json", "out": "out"}
         message: dict[str, Any] = {key: f"{folder.name}/{path}" for key, path in paths.items()}
         message |= {"type": "refine", "images": [f"{folder.name}/photo.png"], "foreground": "alpha"}
         answer = worker.run({**message, "steps": steps}, job)
         moved = read_ply(worker.inside(answer.get("cloud")))
-        return _taken(cloud, moved, answer.get("record"), photo)
+        found = _taken(cloud, moved, answer.get("record"), photo)
+        if not found.color and color.startswith(PHOTO_COLORS):
+            return recolored(found, rgb, mask)
+        return found
     except (OSError, CloudError) as error:
         raise UserError(f"The cloud could not be exchanged with the worker: {error}") from error
     finally:
@@ -66,14 +82,17 @@ def refine(
 
 
 def _taken(cloud: Cloud, moved: Cloud, record: Any, photo: worker_photo.WorkerPhoto) -> Refined:
-    """The answer, checked. All but the places of the points stays the cloud's own."""
+    """The answer, checked. All but the places of the points, and colours that were fitted, stays the cloud's own."""
     if len(moved) != len(cloud):
         raise UserError(f"The worker gave {len(moved)} points for {len(cloud)}. Update recon in its Python.")
     try:
         camera = photo.full(of_transforms(record["pose"]["camera"]))
         figures = {key: record["refine"][key] for key in _TOLD if key in record["refine"]}
+        fitted = bool(record["refine"].get("colors")) and moved.colors is not None
     except (KeyError, TypeError, ValueError, np.linalg.LinAlgError) as error:
         raise UserError("The worker's answer lacks the camera. Update recon in its Python.") from error
+    if fitted:
+        return Refined(replace(cloud, xyz=moved.xyz, colors=moved.colors), camera, figures, FITTED_COLORS)
     return Refined(replace(cloud, xyz=moved.xyz), camera, figures)
 
 
@@ -124,9 +143,9 @@ def refined_outcome(outcome: Outcome, rgb: np.ndarray, steps: int, line: list[st
         note = "Not refined: the model predicts no pose. Use To Photo or Match to Photo, then Refine."
         return replace(outcome, refined={"note": note})
     try:
-        found = refine(outcome.cloud, outcome.camera, rgb, outcome.mask, steps, line, job)
+        source = outcome.color_source
+        found = refine(outcome.cloud, outcome.camera, rgb, outcome.mask, steps, line, job, source)
     except UserError as error:
         return replace(outcome, refined={"note": f"Not refined: {error}"})
-    if outcome.color_source.startswith(PHOTO_COLORS):
-        found = recolored(found, rgb, outcome.mask)
-    return replace(outcome, cloud=found.cloud, camera=found.camera, refined=found.figures)
+    color = found.color or source
+    return replace(outcome, cloud=found.cloud, camera=found.camera, refined=found.figures, color_source=color)

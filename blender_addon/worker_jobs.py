@@ -76,6 +76,7 @@ def camera_of(pose: Any) -> PhotoCamera | None:
     if not isinstance(pose, dict) or not isinstance(pose.get("camera"), dict):
         return None
     camera = pose["camera"]
+    hypotheses = pose.get("hypotheses")
     matrix = np.linalg.inv(np.array(camera["transform_matrix"], np.float64).reshape(4, 4))
     return PhotoCamera(
         matrix,
@@ -84,6 +85,7 @@ def camera_of(pose: Any) -> PhotoCamera | None:
         float(camera["cy"]),
         int(camera["w"]),
         int(camera["h"]),
+        hypotheses if isinstance(hypotheses, list) else [],
     )
 
 

@@ -12,12 +12,16 @@ from .attributes import NOTE, with_attributes
 from .colors import Colors
 from .hypotheses import viewpoints_of
 from .preview import color_row, fit_row
-from .refine import RefineOptions, careful, refine
+from .refine import Progress, RefineOptions, careful, refine
 from .sources import View
 
 
 def refine_reconstruction(
-    result: Reconstruction, path: Path, options: RefineOptions | None = None, colors: Colors = "auto"
+    result: Reconstruction,
+    path: Path,
+    options: RefineOptions | None = None,
+    colors: Colors = "auto",
+    progress: Progress | None = None,
 ) -> Reconstruction:
     """The same photograph's result with cloud, colours and camera refined; raises InputError without a pose."""
     before, camera = result.cloud, result.camera
@@ -27,7 +31,7 @@ def refine_reconstruction(
             "`recon refine` a camera that `recon place` found."
         )
     known = viewpoints_of(before.xyz, camera, result.hypotheses, result.mask)
-    found = refine(before, [camera], [result.mask], options or careful(), viewpoints=[known])
+    found = refine(before, [camera], [result.mask], options or careful(), progress, [known])
     found = found.with_colors([np.dstack((result.image.rgba[..., :3], result.mask))], colors)
     cloud = with_attributes(before, found.cloud, found.cameras, found.colors)
     trust = result.confidence

@@ -76,6 +76,13 @@ class Jobs:
         image, out = Path(job.image), Path(job.out)
         hints = hints_of(job)
         result = reconstruct_image(image, run, job.mask, job.foreground, confidence="fast", hints=hints)
+        if job.refine:
+            from ..refining.of_reconstruction import refine_reconstruction
+
+            emit("refine", 0.5)
+            result = refine_reconstruction(
+                result, image, progress=lambda share: emit("refine", round(0.5 + 0.3 * share, 3))
+            )
         emit("write", 0.8)
         out.mkdir(parents=True, exist_ok=True)
         # A preview of the same name must not take the place of the image that it is of.

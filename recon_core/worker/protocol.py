@@ -78,6 +78,7 @@ class ReconstructJob(_Message):
     box: Box | None = None
     scribbles: Text | None = None
     device: Annotated[str, Field(max_length=16)] = "auto"
+    refine: bool = False
 
 
 class TrainJob(_Message):
@@ -169,7 +170,7 @@ class PlaceJob(_Message):
 
 
 class RefineJob(_Message):
-    """A cloud fitted to the outline in one image or several."""
+    """A cloud fitted to the outline and the colours in one image or several."""
 
     type: Literal["refine"]
     id: JobId
@@ -182,6 +183,7 @@ class RefineJob(_Message):
     pose: Literal["auto", "fit", "keep"] = "auto"
     symmetry: Literal["auto", "on", "off"] = "auto"
     steps: Annotated[int, Field(ge=1, le=10_000)] = 120
+    colors: Literal["auto", "fit", "keep"] = "auto"
 
 
 class DoctorJob(_Message):

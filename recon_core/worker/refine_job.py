@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker's job `refine`: a cloud moved until it fits the outline in its images."""
+"""The worker's job `refine`: a cloud moved until it fits the outline in its images, and coloured by them."""
 
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ def refine(job: RefineJob, emit: Emit) -> dict[str, Any]:
         job.pose,
         job.symmetry,
         job.steps,
+        colors=job.colors,
     )
     result = refine_files(request, emit)
     paths = {"cloud": result.ply, "preview": result.preview, "json": result.json}

@@ -21,6 +21,9 @@ from recon_core.methods.run import Prediction
 from recon_core.pointcloud import Points
 from recon_core.refining.of_reconstruction import refine_reconstruction
 from recon_core.refining.sources import read_source
+from recon_core.worker import refine_job
+from recon_core.worker.jobs import Jobs
+from recon_core.worker.protocol import Folders, ReconstructJob, RefineJob
 
 TRUE = camera(35.0, size=80)
 TALL = seat(300, scale=(1, 1, 1.2))
@@ -125,3 +128,43 @@ def test_where_nothing_is_better_all_stays(photo):
     assert before.camera is not None
     fitted = fit_camera(TALL, before.camera.world_to_cam[0, :3, :3].numpy(), before.mask, 2.0)
     assert float(after.camera.fx) == pytest.approx(float(fitted.fx), rel=1e-4)
+
+
+def test_the_worker_does_the_same(photo, tmp_path, monkeypatch):
+    """Its `reconstruct` with `refine`, and `refine` after it: from every viewpoint, as the command line does."""
+    told: list[tuple] = []
+    jobs = Jobs(Folders(tmp_path))
+    monkeypatch.setattr(jobs, "_load", lambda run, device: SeatRun())
+    message = {
+        "type": "reconstruct",
+        "id": "r",
+        "run": "fake",
+        "image": str(photo),
+        "out": str(tmp_path / "at once"),
+    }
+    answer = jobs.run(
+        ReconstructJob.model_validate(message | {"refine": True}), lambda *one: told.append(one)
+    )
+    (expected,) = reconstruct_all([photo], SeatRun(), tmp_path / "expected", refine=True)
+    assert isinstance(expected, ReconstructResult)
+    assert np.array_equal(read_ply(answer["cloud"]).xyz, read_ply(expected.ply).xyz)
+    assert answer["record"]["refine"]["viewpoints"] == [1]
+    assert answer["record"]["pose"] == expected.record["pose"]
+    stages = [stage for stage, _ in told]
+    assert list(dict.fromkeys(stages)) == ["load", "reconstruct", "refine", "write"]
+    assert [share for _, share in told] == sorted(share for _, share in told)
+
+    plain = jobs.run(ReconstructJob.model_validate(message | {"out": str(tmp_path)}), lambda *one: None)
+    assert plain["record"]["refine"] is None
+    assert len(plain["record"]["pose"]["hypotheses"]) == 2
+    later = RefineJob(
+        type="refine",
+        id="l",
+        source=plain["json"],
+        images=[str(photo)],
+        out=str(tmp_path / "later"),
+        colors="keep",
+    )
+    after = refine_job.refine(later, lambda *one: None)["record"]["refine"]
+    assert after["viewpoints"] == [1]
+    assert after["colors"] is None

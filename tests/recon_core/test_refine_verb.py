@@ -212,7 +212,15 @@ def test_two_images(result, tmp_path):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"images": []}, {"images": "a.png"}, {"steps": 0}, {"pose": "x"}, {"symmetry": True}, {"size": 9}],
+    [
+        {"images": []},
+        {"images": "a.png"},
+        {"steps": 0},
+        {"pose": "x"},
+        {"symmetry": True},
+        {"size": 9},
+        {"colors": "x"},
+    ],
 )
 def test_bad_messages_are_refused(fields):
     message = {"type": "refine", "id": "r", "source": "a.json", "images": ["a.png"], "out": "o"}

@@ -7,6 +7,7 @@ import bpy
 import numpy as np
 import pytest
 from check_match import FakeWorker
+from mathutils import Quaternion
 
 from blender_addon import points_object, scene_camera, session, worker_client, worker_jobs
 from blender_addon.jobs import UserError
@@ -110,6 +111,55 @@ def test_a_reconstruction_survives_what_cannot_be_refined(worker, settings, tmp_
     assert "predicts no pose" in session.message
     with pytest.raises(RuntimeError, match="use To Photo or Match to Photo first"):
         bpy.ops.recon.refine()
+
+
+def told_of(one: FakeWorker, message: dict, job) -> dict:
+    """As `shifted`, with all points yellow; keeps the source and the cloud that it was asked with."""
+    one.source = json.loads((one.folder / message["source"]).read_text())
+    one.cloud = read_ply((one.folder / message["source"]).with_name(one.source["files"]["cloud"]))
+    answer = shifted(one, message, job)
+    cloud = read_ply(one.folder / "refined.ply")
+    cloud.colors = np.tile(np.uint8([250, 200, 0]), (len(cloud), 1))
+    write_ply(one.folder / "refined.ply", cloud)
+    answer["record"]["refine"]["colors"] = {"seen": 0.5, "psnr_db": [15.0, 25.0]}
+    return answer
+
+
+def test_all_viewpoints_of_a_prediction_are_tried(worker, settings, tmp_path):
+    """The worker is told of them while the camera is the predicted one, and not of a camera that came out of it."""
+    import tiny_model
+
+    turns = np.stack([tiny_model.rotation(azimuth) for azimuth in (30.0, 140.0, 250.0)])
+    more = {"rotations": turns, "rotation_scores": np.float32([0.3, 0.6, 0.1])}
+    settings.model_path = str(tiny_model.write_model(tmp_path / "several.onnx", more=more))
+    bpy.ops.recon.reconstruct()
+    points = bpy.context.active_object
+    asked = worker(told_of)
+    assert bpy.ops.recon.refine() == {"FINISHED"}, session.message
+    told = asked.source["pose"]["hypotheses"]
+    assert [one["score"] for one in told] == pytest.approx([0.6, 0.3, 0.1])
+    for one, turn in zip(told, turns[[1, 0, 2]]):
+        found = np.array(Quaternion(one["quaternion_wxyz"]).to_matrix())
+        np.testing.assert_allclose(found, turn, atol=1e-5)
+    assert "hypotheses" not in points_object.record_of(points)["camera"]
+    assert bpy.ops.recon.refine() == {"FINISHED"}
+    assert asked.source["pose"]["hypotheses"] == []
+
+
+def test_colours_are_those_that_the_worker_found(worker, settings, tmp_path):
+    """Predicted ones are sent along, those that were looked up are not; the record says where they are from now."""
+    import tiny_model
+
+    for with_color in (True, False):
+        model = tiny_model.write_model(tmp_path / f"{with_color}.onnx", with_color=with_color)
+        settings.model_path, settings.refine_steps = str(model), 9
+        asked = worker(told_of)
+        assert bpy.ops.recon.reconstruct() == {"FINISHED"}, session.message
+        points = bpy.context.active_object
+        assert (asked.cloud.colors is not None) == with_color
+        assert points_object.record_of(points)["color"] == "fitted to the photo"
+        colors = points_object.get_attribute(points.data, "color")[:, :3]
+        assert (points_object.srgb_bytes(colors) == (250, 200, 0)).all()
 
 
 def test_without_a_worker(settings):
