@@ -28,6 +28,8 @@ class OptimConfig(Config):
     kind: Literal["adam"] = "adam"
     lr: Annotated[float, Field(gt=0)] = 1e-3
     """Peak learning rate; a linear warm-up leads to it and a cosine down from it."""
+    field_lr: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """Factor of the learning rate of the decoder's field of colours and parts (`model.decoder.attributes`)."""
     lr_end: Annotated[float, Field(gt=0, le=1)] = 0.02
     """Learning rate at the end, as a share of the peak."""
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.02

@@ -17,10 +17,7 @@ HALF_EXTENT = 0.6
 # Colours of one object: a few, mixed at each point.
 PALETTE = 4
 
-Attributes = Literal["table", "field"]
-# Sines and cosines of positions, up to 4 periods over the object: finer than that parts and patches are not learnt.
-_OCTAVES = 3
-_FIELD_WIDTH = 48
+Attributes = Literal["table", "field", "film"]
 
 
 class PointDecoder(nn.Module):
@@ -31,7 +28,8 @@ class PointDecoder(nn.Module):
 
     attributes: where colours and parts come from. `table`: numbers of each point's own, one linear layer. `field`: a
     function of the position and the features that all points share, so that what is seen at one point is learnt for its
-    neighbours, and points that move take the label of where they are.
+    neighbours, and points that move take the label of where they are. `film`: such a field, finer and wider, in which
+    the features scale what each position says, not only shift it.
 
     pairs: share of the points that come in pairs, left and right of the plane X = 0: what one view shows of one side is
     learnt for the other. Objects must face -Y in training. The others are free, for what is not symmetric.
@@ -53,9 +51,10 @@ class PointDecoder(nn.Module):
         self.trunk = nn.Sequential(nn.Linear(features, hidden), nn.SiLU())
         widths = {"xyz": 3, "opacity": 1, "color": PALETTE, "parts": parts}
         each = [head for head in heads if head in widths]
-        in_field = [head for head in each if head in ("color", "parts") and attributes == "field"]
+        in_field = [head for head in each if head in ("color", "parts") and attributes != "table"]
         self.field_widths = {head: widths[head] for head in in_field}
-        self.field = AttributeField(hidden, sum(self.field_widths.values())) if in_field else None
+        numbers = sum(self.field_widths.values())
+        self.field = AttributeField(hidden, numbers, attributes == "film") if in_field else None
         each = [head for head in each if head not in in_field]
         self.heads = nn.ModuleDict({head: nn.Linear(hidden, self.made * widths[head]) for head in each})
         self.scale = nn.Linear(hidden, 1) if "occupancy_scale" in heads else None
@@ -104,24 +103,34 @@ class PointDecoder(nn.Module):
 
 
 class AttributeField(nn.Module):
-    """Numbers (B,N,K) at positions (B,N,3) of objects with features (B,F): two layers over sines of the position."""
+    """Numbers (B,N,K) at positions (B,N,3) of objects with features (B,F): two layers over sines of the position.
+
+    Sines and cosines have up to 4 periods over the object. Modulated, they have up to 8, and the features scale
+    the first layer as well as shift it (FiLM: Perez et al., AAAI 2018).
+    """
 
     frequencies: torch.Tensor
 
-    def __init__(self, features: int, numbers: int) -> None:
+    def __init__(self, features: int, numbers: int, modulated: bool = False) -> None:
         super().__init__()
-        frequencies = math.pi / HALF_EXTENT * 2.0 ** torch.arange(_OCTAVES)
+        octaves, width = (4, 64) if modulated else (3, 48)
+        frequencies = math.pi / HALF_EXTENT * 2.0 ** torch.arange(octaves)
         self.register_buffer("frequencies", frequencies, persistent=False)
-        self.place = nn.Linear(3 + 6 * _OCTAVES, _FIELD_WIDTH)
-        self.object = nn.Linear(features, _FIELD_WIDTH)
-        self.layer = nn.Linear(_FIELD_WIDTH, _FIELD_WIDTH)
-        self.out = nn.Linear(_FIELD_WIDTH, numbers)
+        self.modulated = modulated
+        self.place = nn.Linear(3 + 6 * octaves, width)
+        self.object = nn.Linear(features, 2 * width if modulated else width)
+        self.layer = nn.Linear(width, width)
+        self.out = nn.Linear(width, numbers)
 
     def forward(self, xyz: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """Values at every position."""
         waves = (xyz[..., None] * self.frequencies).flatten(2)  # (B, N, 3 * octaves)
         place = torch.cat((xyz / HALF_EXTENT, waves.sin(), waves.cos()), -1)
-        hidden = nn.functional.silu(self.place(place) + self.object(features)[:, None])
+        shift, first = self.object(features)[:, None], self.place(place)
+        if self.modulated:
+            scale, shift = shift.chunk(2, -1)
+            first = first * (1 + scale)
+        hidden = nn.functional.silu(first + shift)
         return self.out(nn.functional.silu(self.layer(hidden)))
 
 

@@ -5,6 +5,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -153,7 +154,7 @@ def make_optimizer(network: nn.Module, config: OptimConfig) -> torch.optim.Optim
     """Adam, with weight decay decoupled from the loss or part of it; one kernel for all tensors."""
     if config.decay == "decoupled":
         return torch.optim.AdamW(
-            network.parameters(),
+            _groups(network, config),
             lr=config.lr,
             betas=config.betas,
             weight_decay=config.weight_decay,
@@ -170,6 +171,16 @@ def make_optimizer(network: nn.Module, config: OptimConfig) -> torch.optim.Optim
     return torch.optim.Adam(groups, lr=config.lr, betas=config.betas, fused=True)
 
 
+def _groups(network: nn.Module, config: OptimConfig) -> list[dict[str, Any]]:
+    """The parameters, those of the decoder's field apart where they learn at a rate of their own."""
+    named = list(network.named_parameters())
+    in_field = [parameter for name, parameter in named if ".field." in name]
+    if config.field_lr == 1 or not in_field:
+        return [{"params": [parameter for _, parameter in named]}]
+    others = [parameter for name, parameter in named if ".field." not in name]
+    return [{"params": others}, {"params": in_field, "factor": config.field_lr}]
+
+
 def set_learning_rate(optimizer: torch.optim.Optimizer, config: OptimConfig, progress: float) -> None:
     """Linear warm-up, then half a cosine down to lr * lr_end."""
     if progress < config.warmup:
@@ -178,7 +189,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, config: OptimConfig, pro
         done = (progress - config.warmup) / (1 - config.warmup)
         share = config.lr_end + (1 - config.lr_end) * 0.5 * (1 + math.cos(math.pi * done))
     for group in optimizer.param_groups:
-        group["lr"] = config.lr * share
+        group["lr"] = config.lr * share * group.get("factor", 1.0)
 
 
 def due(step: int, every: int, recipe: Recipe) -> bool:

@@ -36,7 +36,7 @@ from recon_core.training.start import TrainRequest, start_training
 onnx = pytest.importorskip("onnx", reason="the onnx extra is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the onnx extra is not installed")
 
-RECIPES = ("splat", "splat_full", "splat_unposed", "told")
+RECIPES = ("splat", "splat_full", "splat_parts", "splat_unposed", "told")
 SMALL = (
     "model.points=200", "model.width=8", "model.features=64", "model.hidden=64", "optim.objects=2",
     "optim.views=2", "optim.steps=4", "data.mask_size=32",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Options of our terms: density over the silhouette, and colours and parts as a field in space."""
 
+import pytest
 import torch
 
 from recon_core.cameras import orbit, pinhole
@@ -52,9 +53,10 @@ def test_only_an_even_spread_covers_a_silhouette_of_density_two():
     assert ratio(2.0) > ratio(20.0)
 
 
-def test_a_field_gives_points_at_one_place_one_label(generator):
+@pytest.mark.parametrize("attributes", ["field", "film"])
+def test_a_field_gives_points_at_one_place_one_label(generator, attributes):
     """Whatever their index; it depends on the object, and does not move points."""
-    decoder = PointDecoder(8, 6, ("xyz", "color", "parts"), 3, 16, "field")
+    decoder = PointDecoder(8, 6, ("xyz", "color", "parts"), 3, 16, attributes)
     with torch.no_grad():
         bias = decoder.heads["xyz"].bias.view(6, 3)
         bias[3:] = bias[:3]

@@ -12,7 +12,7 @@ from tiny_dataset import make_tiny_dataset
 from recon_core.methods.recipe import load_recipe
 from recon_core.models.pose import align_distance, rotation_distance
 from recon_core.training.batches import draw_batch, fixed_batch
-from recon_core.training.loop import build_network, make_optimizer
+from recon_core.training.loop import build_network, make_optimizer, set_learning_rate
 from recon_core.training.step import run_step, use_predicted_poses
 from recon_core.training.validation import render_masks
 from recon_core.training.viewsets import first_views, open_training_data
@@ -80,6 +80,21 @@ def test_decay_in_the_loss_spares_biases_and_poses():
         fresh = dict(build_network(recipe, 0).named_parameters())[name].detach() + 1.0
         moved = (parameter.detach() - fresh).abs().max()
         assert (float(moved) > 5e-4) == shrinks, name
+
+
+def test_the_field_may_learn_at_a_rate_of_its_own():
+    """Its parameters alone are in a group that takes `field_lr` times the scheduled rate."""
+    recipe = load_recipe(
+        "splat_full", ["optim.field_lr=4", "model.hidden=16", "model.features=16", "model.width=4"]
+    )
+    network = build_network(recipe, 2)
+    optimizer = make_optimizer(network, recipe.optim)
+    set_learning_rate(optimizer, recipe.optim, 0.5)
+    rate = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert len(rate) == len(list(network.parameters()))
+    slow = rate[id(next(network.parameters()))]
+    for name, parameter in network.named_parameters():
+        assert rate[id(parameter)] == pytest.approx(slow * (4 if ".field." in name else 1)), name
 
 
 def replace_lr(recipe, lr: float):
