@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import InputError
 from ..inference.foreground import find_mask, mask_record
 from ..inference.hints import MaskHints
+from ..inference.reconstruct import COLOR_SOURCES
 from ..io.atomic import write_json
 from ..io.images import read_image, write_png
+from ..pointcloud import PointCloud
 from ..threads import single_threaded
 from ..visual import to_rgb
 from .object_file import read_object
@@ -55,10 +59,10 @@ def place_files(request: PlaceRequest, report: Report = lambda stage, fraction: 
     image = read_image(request.image)
     mask, source = find_mask(image, request.mask, request.foreground, str(request.image), hints=request.hints)
     start = None if request.start is None else read_start(request.start)
-    rgb = to_rgb(image.rgba)
+    rgb, paint = to_rgb(image.rgba), own_colors(cloud)
     with single_threaded():
         placement = place(
-            cloud.xyz, mask, request.options, rgb, cloud.colors, cloud.normals, start,
+            cloud.xyz, mask, request.options, rgb, paint, cloud.normals, start,
             lambda stage, fraction: report(stage, 0.1 + 0.8 * fraction),
         )  # fmt: skip
     report("write", 0.9)
@@ -74,13 +78,23 @@ def place_files(request: PlaceRequest, report: Report = lambda stage, fraction: 
             "note": image.note,
         },
         "mask": mask_record(mask, source),
-        "colors_used": request.options.use_colors and cloud.colors is not None,
+        "colors_used": request.options.use_colors and paint is not None,
         "seconds": round(time.perf_counter() - began, 3),
         "files": {"picture": picture.name},
     }
     record = placement_record(placement, cloud.xyz, request.options) | about
     write_json(document, record)
     return Placed(document, picture, record)
+
+
+def own_colors(cloud: PointCloud) -> np.ndarray | None:
+    """The colours (N,3) of a cloud, None where they are not the object's own.
+
+    What was looked up in a photograph, or fitted to it, agrees with it from wherever it was looked up, right or wrong;
+    what shows the height agrees with nothing.
+    """
+    borrowed = [COLOR_SOURCES[source] for source in ("projected", "fitted", "height")]
+    return None if cloud.comments.get("color") in borrowed else cloud.colors
 
 
 def _folder(out: Path) -> Path:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from recon_core import cli
 from recon_core.cameras import from_transforms
 from recon_core.errors import InputError
+from recon_core.inference.reconstruct import COLOR_SOURCES
 from recon_core.io.glb import write_glb
 from recon_core.io.ply import write_ply
 from recon_core.mesh import Meshes
@@ -22,6 +23,7 @@ from recon_core.placing.object_file import read_object
 from recon_core.placing.picture import draw_placement, front_points, silhouette
 from recon_core.placing.place import Placement, PlaceOptions, Solution
 from recon_core.placing.record import object_to_world, placement_record, read_start
+from recon_core.placing.verb import own_colors
 from recon_core.pointcloud import PointCloud
 
 
@@ -202,6 +204,15 @@ def test_box_and_strokes_say_where_the_object_is(tmp_path, quick):
         )  # without help the second thing is taken too
     wrong = runner.invoke(cli.app, [*given, *box, "--mask", str(tmp_path / "photo.png")])
     assert "already says what the object is" in str(wrong.exception)
+
+
+@pytest.mark.parametrize("source", ["predicted", "projected", "fitted", "height"])
+def test_only_colours_of_its_own_are_compared(source):
+    """What came from a photograph says nothing of where that was taken from."""
+    xyz, colors = points()
+    cloud = PointCloud(xyz, colors, comments={"color": COLOR_SOURCES[source]})
+    assert (own_colors(cloud) is not None) == (source == "predicted")
+    assert own_colors(PointCloud(xyz, colors)) is colors
 
 
 def test_command_line(tmp_path, quick):
