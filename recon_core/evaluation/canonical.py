@@ -79,7 +79,9 @@ def canonical_alignment(objects: Sequence[AlignmentObject], *, mode: Mode = "con
 
     "consensus", for our own tables, besides: objects with a symmetry about Z cannot tell the frame's heading and
     are left out while 3 others remain, views of which less than half overlaps have no say, rotations more than 30
-    degrees off the consensus are left out of the average, and ICP sees thinned clouds.
+    degrees off the consensus are left out of the average, and ICP sees thinned clouds. The consensus is the rotation of
+    those kept that most poses of all views agree with, R_true^T R_pred within 30 degrees of it: of clouds that look alike
+    from front and back, half of the few that are kept are turned, and which half is larger is chance.
     """
     chosen, symmetric_used = list(objects), any(one.symmetry_order != 1 for one in objects[:MAX_OBJECTS])
     if mode == "consensus":
@@ -95,18 +97,28 @@ def canonical_alignment(objects: Sequence[AlignmentObject], *, mode: Mode = "con
         )
     best.sort(key=lambda views: np.mean([rmse for rmse, _ in views]))
     return _averaged(
-        [view for views in best[:KEEP_OBJECTS] for view in views], mode, symmetric_used, len(best)
+        [view for views in best[:KEEP_OBJECTS] for view in views], mode, symmetric_used, len(best), _votes(chosen)
     )
 
 
+def _votes(objects: Sequence[AlignmentObject]) -> np.ndarray:
+    """What the pose of every view says of the alignment, R_true^T R_pred (K,3,3)."""
+    said = [
+        np.einsum("vji,vjk->vik", one.true[:MAX_VIEWS], one.predicted[:MAX_VIEWS]).astype(np.float64)
+        for one in objects
+    ]
+    votes = np.concatenate(said)
+    return votes[np.isfinite(votes).all((1, 2))]
+
+
 def _averaged(
-    kept: list[tuple[float, np.ndarray]], mode: Mode, symmetric_used: bool, objects: int
+    kept: list[tuple[float, np.ndarray]], mode: Mode, symmetric_used: bool, objects: int, votes: np.ndarray
 ) -> Alignment:
     """The average of the kept RMSEs and rotations, in consensus mode of those that agree."""
     rotations = np.stack([rotation for _, rotation in kept])
     rotation, inside = average_rotations(rotations), np.ones(len(kept), bool)
     if mode == "consensus":
-        rotation, inside = _consensus(rotations)
+        rotation, inside = _consensus(rotations, votes)
     return Alignment(
         rotation=rotation,
         objects=min(objects, KEEP_OBJECTS),
@@ -140,10 +152,10 @@ def _thinned(points: np.ndarray, count: int) -> np.ndarray:
     return np.asarray(points, np.float64)[np.random.default_rng(0).permutation(len(points))[:count]]
 
 
-def _consensus(rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Average of the rotations (K,3,3) near the one that most others are near, and which those are (K,)."""
-    support = np.stack([_angles_deg(rotations, one) for one in rotations]) <= CONSENSUS_DEG  # (K, K)
-    inside = support[support.sum(1).argmax()]
+def _consensus(rotations: np.ndarray, votes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average of the rotations (K,3,3) near the one that most votes (L,3,3) are near, and which those are (K,)."""
+    support = np.stack([_angles_deg(votes, one) <= CONSENSUS_DEG for one in rotations])  # (K, L)
+    inside = _angles_deg(rotations, rotations[support.sum(1).argmax()]) <= CONSENSUS_DEG
     mean = average_rotations(rotations[inside])
     inside = _angles_deg(rotations, mean) <= CONSENSUS_DEG
     return average_rotations(rotations[inside]), inside

@@ -69,6 +69,18 @@ def test_flipped_poses_do_not_drag_the_average() -> None:
     assert found.rotations >= 10
 
 
+def test_of_two_opposite_answers_that_of_most_poses_is_taken() -> None:
+    """Clouds and poses of the objects with the least RMSE are turned, those of the rest, which are more, are not."""
+    turn = Rotation.from_euler("z", 180, degrees=True).as_matrix()
+    sharp = [_object(seed, flipped=4) for seed in range(8)]
+    sharp = [
+        dataclasses.replace(one, points=np.stack([one.truth[:700]] * 4) @ turn @ ALIGN) for one in sharp
+    ]
+    assert _error_deg(canonical_alignment(sharp).rotation) > 170
+    blunt = [_object(seed) for seed in range(40, 60)]
+    assert _error_deg(canonical_alignment(sharp + blunt).rotation) < 3
+
+
 def test_symmetric_objects_have_no_say_while_others_do() -> None:
     wrong = [
         dataclasses.replace(
