@@ -80,8 +80,8 @@ def canonical_alignment(objects: Sequence[AlignmentObject], *, mode: Mode = "con
     "consensus", for our own tables, besides: objects with a symmetry about Z cannot tell the frame's heading and
     are left out while 3 others remain, views of which less than half overlaps have no say, rotations more than 30
     degrees off the consensus are left out of the average, and ICP sees thinned clouds. The consensus is the rotation of
-    those kept that most poses of all views agree with, R_true^T R_pred within 30 degrees of it: of clouds that look alike
-    from front and back, half of the few that are kept are turned, and which half is larger is chance.
+    those kept that most poses of all views agree with, R_true^T R_pred within 30 degrees of it: of clouds that look
+    alike from front and back, half of the few that are kept are turned, and which half is larger is chance.
     """
     chosen, symmetric_used = list(objects), any(one.symmetry_order != 1 for one in objects[:MAX_OBJECTS])
     if mode == "consensus":

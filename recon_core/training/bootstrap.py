@@ -6,9 +6,8 @@ upright views; each mask is compared with all renders by one matrix product (the
 mask), so the whole collection is assigned in milliseconds. E-step: a soft view per mask and a soft template per object
 (all its views share it). M-step: gradients of the expected loss through the splats. One template first, so that all
 copies made of it share its canonical frame; then M copies specialise. Where front and back look alike from far, as of
-airplanes, the first template has two heads, and its copies lose one or the other: with `turn`, each is turned about the
-vertical to agree with the rest. What remains is, for each mask, a ranked list of distinct views, from which the pose
-heads start.
+airplanes, the first template has two heads, and its copies lose one or the other: each is turned about the vertical to
+agree with the rest. What remains is, for each mask, a ranked list of distinct views, from which the pose heads start.
 
 The only thing assumed is that cameras stand upright at moderate elevations, as in photographs.
 """
@@ -44,9 +43,8 @@ class BootstrapConfig(Config):
     """Objects per iteration."""
     apart_deg: Annotated[float, Field(ge=0, le=180)] = 50.0
     """Least angle between the ranked views of one mask."""
-    turn: bool = False
-    """Turn the templates about the vertical until they agree. It puts airplanes right, of which the search finds half
-    backwards; cars, whose ends outlines hardly tell, lose by it."""
+    turn: bool = True
+    """Turn the templates about the vertical until they agree: of airplanes the search finds half backwards."""
 
 
 # Rounds over all templates of turning each to agree with the others; two are enough for 16.
