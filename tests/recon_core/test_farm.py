@@ -147,9 +147,9 @@ def test_one_crash_is_forgiven(meshes: Path, sabotage, tmp_path: Path) -> None:
 def test_object_that_hangs_is_stopped_after_the_timeout(meshes: Path, sabotage) -> None:
     sabotage("hang")
     start = time.monotonic()
-    result = farm.render(options(meshes, timeout_seconds=4.0, retries=0))
-    assert time.monotonic() - start < 40
-    assert result.failed == {"box/b": "took longer than 4 s (1 attempts)"}
+    result = farm.render(options(meshes, timeout_seconds=10.0, retries=0))
+    assert time.monotonic() - start < 60
+    assert result.failed == {"box/b": "took longer than 10 s (1 attempts)"}
     root = meshes.parent / "dataset"
     assert complete_objects(root) == ["box/a", "box/c"]
     assert leftovers(root) == []
