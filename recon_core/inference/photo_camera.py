@@ -17,6 +17,13 @@ _PREDICTED = (
     "predicted; focal length and principal point in pixels fitted to the mask's box at a fixed distance"
 )
 # Colour-blind-safe ramp from low to high, for clouds without any colour.
+# Where a cloud's colours are from: the comment `color` of a PLY file, and what JSON files say.
+COLOR_SOURCES = {
+    "predicted": "predicted by the model",
+    "projected": "looked up in the photograph through the predicted pose; hidden points are guessed",
+    "height": "none known; shows the height",
+    "fitted": "fitted to the photograph: looked up where it shows the points, which tell the others",
+}
 _RAMP = ((52, 62, 120), (44, 120, 142), (70, 170, 120), (190, 205, 70), (250, 230, 110))
 
 

@@ -25,17 +25,11 @@ from ..pointcloud import PointCloud, Points
 from ..vocabulary import Vocabulary, read_vocabulary
 from .foreground import check_method, find_mask, mask_record
 from .hints import MaskHints, check_hints
-from .photo_camera import colors_by_height, colors_from_photo, fit_camera, result_pose
+from .photo_camera import COLOR_SOURCES, colors_by_height, colors_from_photo, fit_camera, result_pose
 from .result_files import MASK_ENDING, distinct_stems, relative_path
 
 # Colours are looked up in the photograph itself, at most this many pixels wide.
 _COLOR_SIDE = 512
-COLOR_SOURCES = {
-    "predicted": "predicted by the model",
-    "projected": "looked up in the photograph through the predicted pose; hidden points are guessed",
-    "height": "none known; shows the height",
-    "fitted": "fitted to the photograph: looked up where it shows the points, which tell the others",
-}
 
 
 class Predictor(Protocol):

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..inference.foreground import find_mask, mask_record
 from ..inference.hints import MaskHints
-from ..inference.reconstruct import COLOR_SOURCES
+from ..inference.photo_camera import COLOR_SOURCES
 from ..io.atomic import write_json
 from ..io.images import read_image, write_png
 from ..pointcloud import PointCloud

@@ -10,7 +10,7 @@ from .. import __version__
 from ..cameras import Cameras
 from ..confidence.features import local_spacing
 from ..confidence.visibility import NAMES, classify, mirror_partners
-from ..inference.reconstruct import COLOR_SOURCES
+from ..inference.photo_camera import COLOR_SOURCES
 from ..pointcloud import PointCloud
 from .colors import ColorFit
 

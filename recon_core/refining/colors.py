@@ -22,8 +22,7 @@ from ..cameras import Cameras
 from ..confidence.features import local_spacing
 from ..confidence.visibility import visible_points
 from ..data.crop import Box, crop_cameras, crop_square
-from ..inference.photo_camera import colors_from_photo
-from ..inference.reconstruct import COLOR_SOURCES
+from ..inference.photo_camera import COLOR_SOURCES, colors_from_photo
 from ..pointcloud import PointCloud
 from ..renderers.splat import splat_features
 

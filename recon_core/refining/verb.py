@@ -15,8 +15,7 @@ from ..cameras import Cameras
 from ..errors import ConfigError, InputError
 from ..inference.foreground import check_method
 from ..inference.hints import MaskHints, check_hints
-from ..inference.photo_camera import pose_record
-from ..inference.reconstruct import COLOR_SOURCES
+from ..inference.photo_camera import COLOR_SOURCES, pose_record
 from ..inference.result_files import relative_path
 from ..io.atomic import write_json
 from ..io.images import write_png

@@ -15,6 +15,13 @@ from .rng import Rng
 
 KINDS = {"car": 40.0, "van": 14.0, "pickup": 12.0, "truck": 16.0, "bus": 6.0, "race": 8.0, "tractor": 4.0}
 PAINTS = (0.0, 0.02, 0.06, 0.1, 0.14, 0.28, 0.36, 0.45, 0.55, 0.6, 0.68, 0.78, 0.92)
+SIZES = {  # ranges of length and height, by the width
+    "car": ((1.35, 2.5), (0.65, 1.0)),
+    "van": ((1.5, 2.5), (0.95, 1.35)),
+    "pickup": ((1.6, 2.6), (0.8, 1.1)),
+    "truck": ((1.8, 3.4), (1.0, 1.45)),
+    "bus": ((2.4, 4.0), (1.0, 1.35)),
+}
 GLASSES = (
     (0.55, 0.82, 0.92),
     (0.72, 0.9, 0.97),
@@ -45,6 +52,11 @@ class Body:
     axles: tuple[float, ...]
     tyre: float
     taper: float
+
+    @property
+    def bed_z(self) -> float:
+        """Height of the floor behind the cab of what carries loads."""
+        return self.sill + 0.55 * (self.belt - self.sill)
 
 
 def build(rng: Rng) -> Model:
@@ -96,20 +108,7 @@ def _road(rng: Rng, kind: str, paints: Paints) -> list[Part]:
 def draw_body(rng: Rng, kind: str) -> Body:
     """Measures of a family; lengths go by the width."""
     width = rng.uniform(1.5, 1.9)
-    long = {
-        "car": (1.35, 2.5),
-        "van": (1.5, 2.5),
-        "pickup": (1.6, 2.6),
-        "truck": (1.8, 3.4),
-        "bus": (2.4, 4.0),
-    }[kind]
-    tall = {
-        "car": (0.65, 1.0),
-        "van": (0.95, 1.35),
-        "pickup": (0.8, 1.1),
-        "truck": (1.0, 1.45),
-        "bus": (1.0, 1.35),
-    }[kind]
+    long, tall = SIZES[kind]
     length, height = width * rng.uniform(*long), width * rng.uniform(*tall)
     tyre = min(width * rng.uniform(0.17, 0.27) * (0.9 if kind == "bus" else 1.0), 0.155 * length)
     sill = tyre * rng.uniform(0.45, 1.0)
@@ -149,7 +148,7 @@ def _rear(
 def side_view(body: Body, kind: str) -> np.ndarray:
     """(S,2) outline (y, z) of the lower body with its wheel arches, from the front's foot by the rear."""
     half, arch = body.length / 2, body.tyre * 1.12
-    deck = body.belt if kind not in ("truck", "pickup") else body.sill + 0.55 * (body.belt - body.sill)
+    deck = body.bed_z if kind in ("truck", "pickup") else body.belt
     roof = max(min(deck, body.hood_z) - 0.06, body.sill + 0.05)  # the arches stay below what is above them
     bottom = [(-half, body.sill)]
     for axle in sorted(body.axles):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def add_load(rng: Rng, kind: str, body: Body, paints: Paints) -> list[Part]:
     """Walls of a pickup's bed; of a truck a box, a flat bed, a tank, a tipper or a collector."""
-    deck = body.sill + 0.55 * (body.belt - body.sill)
+    deck = body.bed_z
     start, end = body.back_y + 0.1, body.length / 2 - 0.02
     if kind == "pickup":
         return _walls(body, paints, start - 0.05, end, deck, body.belt)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from . import car_toy
 from .glb import glb_bytes
 from .mesh import Model
 from .rng import Rng
-from .stylised import stylise
+from .stylised import stretched
 from .surface import Samples, sample_surface
 
 # Each is a module here with PARTS and build(rng) -> Model.
@@ -34,9 +35,12 @@ def build(category: str, seed: int, index: int, stylised: float = 0.0) -> Model:
 
     stylised: share (0 to 1) of the objects that are as simple model kits have them; the others do not depend on it.
     """
-    model = _module(category).build(Rng(category, seed, index))
     rng = Rng(category, seed, index, "stylised")
-    return stylise(category, model, rng) if rng.chance(stylised) else model
+    is_stylised = rng.chance(stylised)
+    if is_stylised and category == "car":
+        return car_toy.build(rng)
+    model = _module(category).build(Rng(category, seed, index))
+    return stretched(model, rng) if is_stylised else model
 
 
 def object_name(category: str, seed: int, index: int) -> str:

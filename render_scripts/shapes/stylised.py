@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Objects as simple model kits have them: other proportions, thicker parts; cars become toy vehicles."""
+"""Objects as simple model kits have them: other proportions, thicker parts. Cars have their own: car_toy.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import car_toy
 from .mesh import Mesh, Model
 from .rng import Rng
 from .skin import face_normals
@@ -16,13 +15,8 @@ STRETCH = 0.35  # largest logarithm of the factor along an axis
 SWELL = 0.018  # largest distance that surfaces move outwards, in diagonals of the object's box
 
 
-def stylise(category: str, model: Model, rng: Rng) -> Model:
-    """A simple model of the same category: a toy for a car, else the model stretched and swollen.
-
-    A model with a symmetry about Z keeps it: its X and Y are stretched alike.
-    """
-    if category == "car":
-        return car_toy.build(rng)
+def stretched(model: Model, rng: Rng) -> Model:
+    """The model stretched along each axis and swollen; one with a symmetry about Z keeps it: X and Y go alike."""
     along = np.exp([rng.uniform(-STRETCH, STRETCH) for _ in range(3)])
     if model.symmetry_order != 1:
         along[1] = along[0]
